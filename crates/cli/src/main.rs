@@ -1,0 +1,107 @@
+//! `tallybook`: keeps the operational record of a system.
+
+mod demo;
+mod serve;
+mod settings;
+mod top;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use settings::{Resolved, Settings};
+
+/// Keeps the operational record of a system: which telemetry it emits, and what of it explodes.
+#[derive(Parser)]
+#[command(name = "tallybook", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    /// The settings file; `./tallybook.toml` is read where it exists
+    #[arg(long, global = true, env = "TALLYBOOK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  tallybook serve                        SQLite in ./data, OTLP on 4317 and 4318, the API on 8090
+  tallybook serve --demo                 the same, with a shop of five services that feeds it
+  USE_DB=memory tallybook serve          nothing outlives the process
+  tallybook top                          the worst keys, metrics and templates, live
+  tallybook config                       every setting, and where its value came from";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receives OTLP, keeps the catalogue and answers the JSON API
+    #[command(after_help = "Examples:
+  tallybook serve
+  tallybook serve --demo --use-db memory
+  OTLP_HTTP_ADDR=0.0.0.0:4318 API_TOKEN=secret tallybook serve")]
+    Serve {
+        #[command(flatten)]
+        settings: Settings,
+        /// Feed itself the telemetry of a believable shop, over OTLP
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Shows the worst keys, metrics and templates of a running server, live
+    #[command(after_help = "Examples:
+  tallybook top
+  tallybook top --once --limit 20
+  tallybook top --json | jq '.metrics[0]'")]
+    Top(top::Options),
+    /// Prints every setting and where its value came from
+    #[command(after_help = "Examples:
+  tallybook config
+  USE_DB=memory tallybook config --json")]
+    Config {
+        #[command(flatten)]
+        settings: Settings,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(usage) => usage.exit(),
+            Err(error) => {
+                eprintln!("tallybook: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn run() -> Result<()> {
+    // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
+    let file = Cli::parse().config;
+    let matches = settings::with_file(Cli::command(), file.as_deref(), &["serve", "config"])?.try_get_matches()?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    match cli.command {
+        Command::Serve { settings, demo } => serve::run(&settings, demo),
+        Command::Top(options) => top::run(&options),
+        Command::Config { json, .. } => {
+            let (_, matches) = matches.subcommand().expect("clap requires a subcommand");
+            print_settings(&settings::resolve(matches, file.as_deref())?, json)
+        }
+    }
+}
+
+fn print_settings(settings: &[Resolved], json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(settings)?);
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_preset(UTF8_BORDERS_ONLY).set_header(["setting", "value", "from"]);
+    for setting in settings {
+        table.add_row([&setting.name, setting.value.as_deref().unwrap_or("–"), &setting.source]);
+    }
+    println!("{table}");
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! `tallybook serve`: the store, the writer and the server, opened in this order and closed in the other.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use tallybook_core::Store;
+use tallybook_server::{Addresses, Limits, Options, Server, Token};
+use tallybook_telemetry::{Fold, FoldOptions};
+use tallybook_writer::{QueueOptions, RetentionOptions, Writer, WriterOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::demo;
+use crate::settings::{AckLevel, Settings, WhenFull};
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// One sentence when a setting is wrong, the store or a port cannot be opened, or what was queued could not be written.
+pub(crate) fn run(settings: &Settings, demo: bool) -> Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings, demo))
+}
+
+async fn serve(settings: &Settings, demo: bool) -> Result<()> {
+    let options = server_options(settings)?;
+    options.validate()?;
+    let config = tallybook_backends::Config {
+        use_db: settings.use_db,
+        data_dir: settings.data_dir.clone(),
+        database_url: settings.database_url.clone(),
+        holder: format!("tallybook serve, whose API is at http://{}", settings.api_addr),
+    };
+    let store = tallybook_backends::open(&config).await?;
+    let served = serve_store(settings, options, store.clone(), demo).await;
+    store.close().await.context("closing the store")?;
+    served
+}
+
+async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store>, demo: bool) -> Result<()> {
+    let mut fold = Fold::new(fold_options(settings));
+    tallybook_writer::restore(store.as_ref(), &mut fold).await?;
+    let writer = Writer::start(store.clone(), fold, writer_options(settings));
+    let server = Server::bind(options, store.clone(), writer.clone()).await?;
+    let addresses = server.addresses();
+    announce(store.as_ref(), addresses);
+    let visitors = demo.then(|| tokio::spawn(demo::run(addresses.otlp_http, settings.api_token.clone())));
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: stopping"),
+            _ = tokio::signal::ctrl_c() => info!("SIGINT: stopping"),
+        }
+        if let Some(visitors) = visitors {
+            visitors.abort();
+        }
+    };
+    let stopped = server.run(shutdown).await;
+    if stopped.cut_off > 0 {
+        warn!(connections = stopped.cut_off, "requests that ran past the limit were cut off");
+    }
+    let stopped = writer.stop(settings.stop_max_wait).await;
+    if !stopped.drained {
+        let why = stopped.error.as_deref().unwrap_or("the time limit STOP_MAX_WAIT was reached");
+        error!(records = stopped.records_left, why, "records that were taken could not be written");
+        bail!("{} records that were taken could not be written: {why}", stopped.records_left);
+    }
+    info!("everything that was taken is written");
+    Ok(())
+}
+
+fn announce(store: &dyn Store, addresses: Addresses) {
+    let store = store.info();
+    info!("tallybook {} on {} {}", env!("CARGO_PKG_VERSION"), store.name, store.version);
+    info!("OTLP/gRPC at {}, OTLP/HTTP at http://{}", addresses.otlp_grpc, addresses.otlp_http);
+    info!("API at http://{0}/api/v1, its description at http://{0}/api/v1/openapi.json", addresses.api);
+}
+
+fn server_options(settings: &Settings) -> Result<Options> {
+    let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    Ok(Options {
+        otlp_grpc_addr: settings.otlp_grpc_addr,
+        otlp_http_addr: settings.otlp_http_addr,
+        api_addr: settings.api_addr,
+        api_token: settings.api_token.clone().map(Token::new).transpose()?,
+        limits: Limits {
+            max_request_bytes: bytes(settings.otlp_max_body),
+            max_decompressed_bytes: bytes(settings.otlp_max_decompressed),
+            ..Limits::default()
+        },
+        ..Options::default()
+    })
+}
+
+fn fold_options(settings: &Settings) -> FoldOptions {
+    FoldOptions {
+        max_services: settings.max_services,
+        max_metrics_per_service: settings.max_metrics_per_service,
+        max_spans_per_service: settings.max_spans_per_service,
+        max_keys_total: settings.max_keys,
+        max_templates_per_miner: settings.max_templates,
+        keep_examples: settings.keep_examples,
+        hour_retention: settings.keep_hours,
+        day_retention: settings.keep_days,
+        ..FoldOptions::default()
+    }
+}
+
+fn writer_options(settings: &Settings) -> WriterOptions {
+    WriterOptions {
+        telemetry: QueueOptions {
+            ack: match settings.telemetry_ack {
+                AckLevel::Queued => tallybook_writer::AckLevel::Queued,
+                AckLevel::Written => tallybook_writer::AckLevel::Written,
+                AckLevel::Durable => tallybook_writer::AckLevel::Durable,
+            },
+            when_full: match settings.telemetry_when_full {
+                WhenFull::Block => tallybook_writer::WhenFull::Block { limit: settings.queue_max_wait },
+                WhenFull::Shed => tallybook_writer::WhenFull::Shed,
+            },
+            ..QueueOptions::default()
+        },
+        retention: RetentionOptions {
+            hour_buckets: settings.keep_hours,
+            day_buckets: settings.keep_days,
+            ..RetentionOptions::default()
+        },
+        ..WriterOptions::default()
+    }
+}

@@ -1,0 +1,223 @@
+//! Random records: the same seed makes the same ones.
+
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use tallybook_core::{
+    ALL_SERVICES, CatalogueDelta, Column, ColumnType, HOUR, MetricType, OVERFLOW, Record, Records, Row, Rule, Scope,
+    Severity, Signal, Sketch, TABLES, Table, TemplateMove, Temporality, Value, Window, hash_bytes,
+};
+
+/// Words that sort, match or quote differently wherever a backend does not treat text as bytes.
+const ODD_WORDS: &[&str] = &[
+    ALL_SERVICES,
+    OVERFLOW,
+    "a",
+    "A",
+    "B",
+    "ab",
+    "a b",
+    "ä",
+    "Ä",
+    "ss",
+    "ß",
+    "z",
+    "%",
+    "_",
+    "a%",
+    "a_c",
+    "'",
+    "''",
+    "\"",
+    "\\",
+    "[a]",
+    "*",
+    "<*>",
+    "\t",
+    "\n",
+    "\u{1}",
+    "\u{7f}",
+    "e\u{301}",
+    "é",
+    "🦀",
+    "\u{ffff}",
+    "\u{10ffff}",
+    "10",
+    "9",
+];
+
+/// Few of them, so that random rows meet under the same key.
+const FEW_WORDS: &[&str] = &[ALL_SERVICES, "a", "B'", "ä%_"];
+
+/// A maker of random records whose names are drawn from a fixed set, so that the same keys come again and again.
+#[derive(Debug)]
+pub struct Fixtures {
+    pub(crate) random: StdRng,
+    words: Vec<Arc<str>>,
+    /// How many values of each enumeration are used.
+    variants: usize,
+    /// Whether numbers and times may be the greatest and smallest there are.
+    extremes: bool,
+}
+
+impl Fixtures {
+    /// Names and numbers that are as odd as can be.
+    pub fn odd(seed: u64) -> Self {
+        let words = ODD_WORDS.iter().map(|&word| word.into()).collect();
+        Self { random: StdRng::seed_from_u64(seed), words, variants: usize::MAX, extremes: true }
+    }
+
+    /// So few names that rows often share a key.
+    pub fn few(seed: u64) -> Self {
+        let words = FEW_WORDS.iter().map(|&word| word.into()).collect();
+        Self { random: StdRng::seed_from_u64(seed), words, variants: 2, extremes: true }
+    }
+
+    /// Plain names and numbers, for benchmarks: `names` (at least 1) different texts for every column.
+    pub fn plain(seed: u64, names: usize) -> Self {
+        let words = (0..names.max(1)).map(|name| format!("http.server.name_{name}").into()).collect();
+        Self { random: StdRng::seed_from_u64(seed), words, variants: usize::MAX, extremes: false }
+    }
+
+    /// One of the names.
+    pub fn word(&mut self) -> Arc<str> {
+        self.words.choose(&mut self.random).map_or_else(|| ALL_SERVICES.into(), Clone::clone)
+    }
+
+    /// A record of any type.
+    pub fn record<R: Record>(&mut self) -> R {
+        R::from_row(self.row(R::TABLE)).expect("every column gets a value of its type")
+    }
+
+    /// A row of any table.
+    pub fn row(&mut self, table: &Table) -> Row {
+        let mut row = table.columns.iter().map(|column| self.value(column)).collect();
+        table.derive(&mut row);
+        row
+    }
+
+    /// Records of all tables in turn, `rows` together, and no moves.
+    pub fn records(&mut self, rows: usize) -> Records {
+        let mut records = Records::default();
+        for row in 0..rows {
+            self.add_row(row % TABLES.len(), &mut records);
+        }
+        records
+    }
+
+    /// Adds one record of the table at that place in [`TABLES`] (counted round).
+    pub fn add_row(&mut self, table: usize, to: &mut Records) {
+        let Records { catalogue, dead_letters } = to;
+        let CatalogueDelta {
+            services,
+            metrics,
+            spans,
+            span_patterns,
+            logs,
+            events,
+            attributes,
+            attribute_keys,
+            templates,
+            metric_buckets,
+            attribute_key_buckets,
+            template_buckets,
+            template_moves: _,
+        } = catalogue;
+        match table % TABLES.len() {
+            0 => services.push(self.record()),
+            1 => metrics.push(self.record()),
+            2 => spans.push(self.record()),
+            3 => span_patterns.push(self.record()),
+            4 => logs.push(self.record()),
+            5 => events.push(self.record()),
+            6 => attributes.push(self.record()),
+            7 => attribute_keys.push(self.record()),
+            8 => templates.push(self.record()),
+            9 => metric_buckets.push(self.record()),
+            10 => attribute_key_buckets.push(self.record()),
+            11 => template_buckets.push(self.record()),
+            _ => dead_letters.push(self.record()),
+        }
+    }
+
+    /// A move between two of the names.
+    pub fn template_move(&mut self) -> TemplateMove {
+        TemplateMove { service: self.word(), severity: self.one_of(Severity::ALL), from: self.word(), to: self.word() }
+    }
+
+    pub(crate) fn value(&mut self, column: &Column) -> Value {
+        if column.nullable && self.random.random_ratio(1, 3) {
+            return Value::Null;
+        }
+        if matches!(column.rule, Rule::Estimate(_)) {
+            return Value::Int(0);
+        }
+        match column.column_type {
+            ColumnType::Text => Value::Text(self.text(column.name)),
+            ColumnType::Json => self.one_of(&["[]", "[0.5,10.0]", r#"[0.25,1e300,"inf"]"#]).into(),
+            ColumnType::Int if column.name == "monotonic" => Value::Int(self.random.random_range(0..2)),
+            ColumnType::Int if self.extremes && self.random.random_ratio(1, 64) => Value::Int(i64::MAX),
+            ColumnType::Int => Value::Int(self.random.random_range(0..100)),
+            ColumnType::Time if column.name == "start" => Value::Int(self.random.random_range(-2..4) * HOUR),
+            ColumnType::Time if self.extremes && self.random.random_ratio(1, 64) => {
+                Value::Int(if self.random.random() { i64::MIN } else { i64::MAX })
+            }
+            ColumnType::Time => Value::Int(self.random.random_range(-50..50) * HOUR / 7),
+            ColumnType::Sketch => Value::Sketch(Arc::new(self.sketch())),
+        }
+    }
+
+    fn text(&mut self, column: &str) -> Arc<str> {
+        match column {
+            "severity" => self.one_of(Severity::ALL).as_str().into(),
+            "signal" => self.one_of(Signal::ALL).as_str().into(),
+            "scope" => self.one_of(Scope::ALL).as_str().into(),
+            "metric_type" => self.one_of(MetricType::ALL).as_str().into(),
+            "temporality" => self.one_of(Temporality::ALL).as_str().into(),
+            "window" => self.one_of(&[Window::Hour, Window::Day]).as_str().into(),
+            _ => self.word(),
+        }
+    }
+
+    /// `of` holds at least one.
+    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.random.random_range(0..of.len().min(self.variants))]
+    }
+
+    /// Empty, exact or dense, of hashes that come again.
+    fn sketch(&mut self) -> Sketch {
+        let hashes = [0, 1, 3, 60, 200][self.random.random_range(0..5)];
+        let mut sketch = Sketch::default();
+        for _ in 0..hashes {
+            sketch.insert(hash_bytes(&self.random.random_range(0..1000_u32).to_le_bytes()));
+        }
+        sketch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_added_to_the_table_at_their_place() {
+        for (at, table) in TABLES.iter().enumerate() {
+            let mut records = Records::default();
+            Fixtures::odd(1).add_row(at, &mut records);
+            let mut seen = Vec::new();
+            let Ok(()) = records.for_each_table(|table, rows| {
+                seen.push((table.name, rows.len()));
+                Ok::<_, std::convert::Infallible>(())
+            });
+            assert_eq!(seen, [(table.name, 1)]);
+        }
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_records() {
+        assert_eq!(Fixtures::odd(7).records(100), Fixtures::odd(7).records(100));
+        assert_ne!(Fixtures::odd(7).records(100), Fixtures::odd(8).records(100));
+    }
+}

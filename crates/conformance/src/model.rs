@@ -1,0 +1,204 @@
+//! The model test: random steps, taken by a backend and by the memory store, must lead to the same answers; with and
+//! without faults in between. A failure is shrunk and names the seed that repeats it.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tallybook_core::{Ack, Applied, Batch, Condition, Outcome, Records, Store, TABLES, Timestamp};
+use tallybook_store_memory::MemoryStore;
+
+use crate::cases::Case;
+use crate::follower::Follower;
+use crate::queries::random_query;
+use crate::support::{Sender, assert_same, contents, open, rows, send};
+use crate::{Chaos, Fixtures, NewPlace};
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "model_any_steps_lead_where_the_memory_store_goes",
+        run: |new_place| Box::pin(try_steps(new_place, |store, _| store)),
+    },
+    Case {
+        name: "model_faults_lose_nothing_and_apply_nothing_twice",
+        run: |new_place| {
+            Box::pin(try_steps(new_place, |store, seed| {
+                let chaos = Chaos::new(store);
+                chaos.fail_at_random(seed);
+                Arc::new(chaos)
+            }))
+        },
+    },
+];
+
+/// Repeats a run that failed.
+const SEED_VARIABLE: &str = "CONFORMANCE_SEED";
+/// How many sequences of steps are tried; more for a long run by night.
+const RUNS_VARIABLE: &str = "CONFORMANCE_RUNS";
+const RUNS: u32 = 24;
+const STEPS_MAX: usize = 24;
+/// Each step less costs a new store.
+const SHRINK_STEPS_MAX: u32 = 200;
+
+/// What a run may do next. Rows and queries are seeds, so that shrinking takes away whole ones.
+#[derive(Clone, Debug)]
+enum Step {
+    Commit {
+        rows: Vec<(usize, u64)>,
+        moves: Vec<u64>,
+        durable: bool,
+    },
+    /// The batch that many places before the last one.
+    SendAgain {
+        back: usize,
+    },
+    Prune {
+        table: usize,
+        before: i64,
+        only_hours: bool,
+        limit: usize,
+    },
+    Select {
+        table: usize,
+        seed: u64,
+    },
+    Follow {
+        limit: usize,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let tables = 0..TABLES.len();
+    prop_oneof![
+        6 => (
+            prop::collection::vec((tables.clone(), any::<u64>()), 0..40),
+            prop::collection::vec(any::<u64>(), 0..6),
+            prop::bool::weighted(0.1),
+        )
+            .prop_map(|(rows, moves, durable)| Step::Commit { rows, moves, durable }),
+        1 => (0..4_usize).prop_map(|back| Step::SendAgain { back }),
+        1 => (tables.clone(), -3..4_i64, any::<bool>(), 1..20_usize).prop_map(|(table, hour, only_hours, limit)| {
+            Step::Prune { table, before: hour * tallybook_core::HOUR, only_hours, limit }
+        }),
+        4 => (tables, any::<u64>()).prop_map(|(table, seed)| Step::Select { table, seed }),
+        3 => (1..30_usize).prop_map(|limit| Step::Follow { limit }),
+    ]
+}
+
+/// Takes many random sequences of steps, each over a fresh store as `wrap` makes it.
+async fn try_steps(new_place: NewPlace, wrap: fn(Arc<dyn Store>, u64) -> Arc<dyn Store>) {
+    let seed = from_environment(SEED_VARIABLE).unwrap_or_else(rand::random::<u64>);
+    let config = Config {
+        cases: from_environment(RUNS_VARIABLE).unwrap_or(RUNS),
+        max_shrink_iters: SHRINK_STEPS_MAX,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let runs = tokio::task::spawn_blocking(move || {
+        let mut seed_bytes = [0; 32];
+        seed_bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed_bytes);
+        let steps = (prop::collection::vec(step(), 1..=STEPS_MAX), any::<u64>());
+        TestRunner::new_with_rng(config, random).run(&steps, |(steps, fault_seed)| {
+            runtime.block_on(async {
+                let place = new_place();
+                let store = wrap(open(&*place).await, fault_seed);
+                take_steps(&steps, &*store).await;
+                store.close().await.expect("the store closes");
+            });
+            Ok(())
+        })
+    });
+    if let Err(failure) = runs.await.expect("the runner catches what panics in it") {
+        panic!("{failure}\nrepeat it with {SEED_VARIABLE}={seed}");
+    }
+}
+
+async fn take_steps(steps: &[Step], store: &dyn Store) {
+    let reference = MemoryStore::new();
+    let mut sender = Sender::new();
+    let mut sent: Vec<Arc<Batch>> = Vec::new();
+    let mut follower = Follower::new();
+    for step in steps {
+        match *step {
+            Step::Commit { ref rows, ref moves, durable } => {
+                let batch = batch(&mut sender, rows, moves, durable);
+                let outcome = send_until_answered(store, &batch).await;
+                assert!(matches!(outcome, None | Some(Outcome::Applied)), "a new batch: {outcome:?}");
+                send(&reference, &batch).await;
+                sent.push(batch);
+            }
+            Step::SendAgain { back } => {
+                let Some(batch) = sent.iter().rev().nth(back) else { continue };
+                let outcome = send_until_answered(store, batch).await;
+                assert!(matches!(outcome, None | Some(Outcome::Duplicate)), "a known batch: {outcome:?}");
+            }
+            Step::Prune { table, before, only_hours, limit } => {
+                let hours = [Condition::Equals("window", "hour".into())];
+                let windowed = only_hours && TABLES[table].position("window").is_some();
+                let conditions = if windowed { &hours[..] } else { &[] };
+                let gone = prune_all(store, table, before, conditions, limit).await;
+                assert_eq!(gone, prune_all(&reference, table, before, conditions, limit).await);
+            }
+            Step::Select { table, seed } => {
+                let table = TABLES[table];
+                let query = random_query(&mut Fixtures::few(seed), table, &rows(&reference, table).await);
+                let expected = reference.select(table, &query).await.expect("the memory store lists a table");
+                let found = store.select(table, &query).await.expect("the store lists a table");
+                assert_eq!(found, expected, "`{}` {query:?}", table.name);
+            }
+            Step::Follow { limit } => drop(follower.page(store, limit).await),
+        }
+    }
+    let expected = contents(&reference).await;
+    assert_same(&contents(store).await, &expected);
+    follower.catch_up(store, 13).await;
+    assert_same(&follower.contents_within(&expected), &expected);
+    let mut late = Follower::new();
+    late.catch_up(store, 17).await;
+    assert_same(&late.contents(), &expected);
+}
+
+fn batch(sender: &mut Sender, rows: &[(usize, u64)], moves: &[u64], durable: bool) -> Arc<Batch> {
+    let mut records = Records::default();
+    for &(table, seed) in rows {
+        Fixtures::few(seed).add_row(table, &mut records);
+    }
+    records.catalogue.template_moves = moves.iter().map(|&seed| Fixtures::few(seed).template_move()).collect();
+    let batch = sender.batch(records);
+    let ack = if durable { Ack::Durable } else { Ack::Written };
+    Arc::new(Batch { ack, ..(*batch).clone() })
+}
+
+/// Sends as a careful caller does, again and again under one `BatchId`; the outcome is `None` where an earlier attempt
+/// may have been applied.
+async fn send_until_answered(store: &dyn Store, batch: &Arc<Batch>) -> Option<Outcome> {
+    let mut certain = true;
+    loop {
+        match store.commit(batch.clone()).await {
+            Ok(committed) => return certain.then_some(committed.outcome),
+            Err(error) => {
+                assert!(error.is_retryable(), "{error}");
+                certain &= error.applied() == Applied::No;
+            }
+        }
+    }
+}
+
+/// Prunes page by page and says how many rows went.
+async fn prune_all(store: &dyn Store, table: usize, before: i64, conditions: &[Condition], limit: usize) -> u64 {
+    let mut all = 0;
+    loop {
+        let gone = store.prune(TABLES[table], Timestamp(before), conditions, limit).await.expect("the store prunes");
+        assert!(gone <= limit as u64, "{gone} rows went where {limit} were allowed");
+        if gone == 0 {
+            return all;
+        }
+        all += gone;
+    }
+}
+
+fn from_environment<T: std::str::FromStr>(variable: &str) -> Option<T> {
+    std::env::var(variable).ok()?.parse().ok()
+}

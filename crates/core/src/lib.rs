@@ -1,0 +1,28 @@
+//! The domain of Tallybook: records, sketches, tables as data, batches and the [`Store`] trait.
+//!
+//! No I/O, no SQL and no runtime: a backend interprets what is described here, and the memory store is the
+//! reference for all of them because it calls the very functions of this crate.
+
+mod batch;
+mod catalogue;
+mod changes;
+mod error;
+mod query;
+mod sketch;
+mod store;
+mod table;
+mod time;
+
+pub use batch::{Ack, Batch, BatchId, Committed, DeadLetter, Family, Outcome, Records, SourceId};
+pub use catalogue::{
+    ALL_SERVICES, Attribute, AttributeKey, AttributeKeyBucket, CatalogueDelta, Event, Log, Metric, MetricBucket,
+    MetricType, OVERFLOW, Scope, Service, Severity, Signal, Span, SpanKind, SpanPattern, Template, TemplateBucket,
+    TemplateMove, Temporality,
+};
+pub use changes::{Change, Changes, Cursor};
+pub use error::{Applied, Error, ErrorKind, Result};
+pub use query::{Condition, Page, Position, Query, RowPage, Sort};
+pub use sketch::{HASH_SEED, Sketch, hash_bytes};
+pub use store::{Info, Store, StoreExt};
+pub use table::{Column, ColumnType, Fields, MAX_KEY_BYTES, Record, Row, Rule, Rules, TABLES, Table, Value, table};
+pub use time::{DAY, HOUR, TimeRange, Timestamp, Window};

@@ -1,0 +1,487 @@
+//! Tables as data: columns, keys, and what happens when a key is there already.
+//!
+//! A record type describes its table once, with the `record!` macro; every backend interprets that description, so a new
+//! table costs one description and one migration. [`Table::merge`] is the definition of merging for all backends.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use crate::{Error, Result, Sketch, Timestamp};
+
+/// The texts of a key, all columns together, are at most this many bytes long: a page of a PostgreSQL index holds no more.
+pub const MAX_KEY_BYTES: usize = 2_600;
+
+/// What a column holds, and so which native type a backend gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    /// A signed 64-bit integer.
+    Int,
+    /// UTF-8 text, ordered bytewise.
+    Text,
+    /// JSON text.
+    Json,
+    /// Nanoseconds since the Unix epoch, as a 64-bit integer.
+    Time,
+    /// An encoded [`Sketch`].
+    Sketch,
+}
+
+/// How a column of a [`Rules::Merge`] table folds a later row into the one that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Part of the key; key columns come first.
+    Key,
+    /// The sum.
+    Add,
+    /// The smaller one.
+    Min,
+    /// The greater one.
+    Max,
+    /// The union of sketches.
+    Union,
+    /// The one that is there stays; a null is filled in.
+    First,
+    /// The later one, unless it is null.
+    Last,
+    /// Computed: the estimate of the sketch in the named column.
+    Estimate(&'static str),
+}
+
+/// What happens to a row whose key is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// The first row with a key stays; a repeat counts as duplicate.
+    Keep,
+    /// Every column folds by its own [`Rule`].
+    Merge,
+}
+
+/// One column of a [`Table`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The name in SQL.
+    pub name: &'static str,
+    /// What it holds.
+    pub column_type: ColumnType,
+    /// Whether it may be null.
+    pub nullable: bool,
+    /// How it folds.
+    pub rule: Rule,
+}
+
+/// A table as data.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The name in SQL.
+    pub name: &'static str,
+    /// All columns, the key first.
+    pub columns: &'static [Column],
+    /// What happens to a row whose key is there already.
+    pub rules: Rules,
+    /// The time column by which old rows are pruned; `None` where rows stay for ever.
+    pub retention: Option<&'static str>,
+}
+
+/// One value of a [`Row`]. Cheap to clone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Absent.
+    Null,
+    /// [`ColumnType::Int`] and [`ColumnType::Time`].
+    Int(i64),
+    /// [`ColumnType::Text`] and [`ColumnType::Json`].
+    Text(Arc<str>),
+    /// [`ColumnType::Sketch`].
+    Sketch(Arc<Sketch>),
+}
+
+/// The values of one row, in the order of [`Table::columns`].
+pub type Row = Vec<Value>;
+
+impl Eq for Value {}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Null, then integers, then text bytewise: the order of every backend. Sketches have none.
+impl Ord for Value {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let class = |value: &Self| match value {
+            Self::Null => 0,
+            Self::Int(_) => 1,
+            Self::Text(_) => 2,
+            Self::Sketch(_) => 3,
+        };
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => a.cmp(b),
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            _ => class(self).cmp(&class(other)),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(int: i64) -> Self {
+        Self::Int(int)
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(time: Timestamp) -> Self {
+        Self::Int(time.0)
+    }
+}
+
+impl Value {
+    /// The text, where it is text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The integer, where it is one.
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(int) => Some(*int),
+            _ => None,
+        }
+    }
+
+    /// For people and dead letters; a sketch is shown as its estimate.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Int(int) => (*int).into(),
+            Self::Text(text) => text.as_ref().into(),
+            Self::Sketch(sketch) => sketch.estimate().into(),
+        }
+    }
+}
+
+impl Table {
+    /// The number of key columns; they are the first ones.
+    pub fn key_len(&self) -> usize {
+        self.columns.iter().take_while(|column| column.rule == Rule::Key).count()
+    }
+
+    /// The key columns.
+    pub fn key(&self) -> &'static [Column] {
+        &self.columns[..self.key_len()]
+    }
+
+    /// The place of a column, if the table has it.
+    pub fn position(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|known| known.name == column)
+    }
+
+    /// Fills the computed columns.
+    pub fn derive(&self, row: &mut Row) {
+        for (at, column) in self.columns.iter().enumerate() {
+            if let Rule::Estimate(of) = column.rule
+                && let Some(Value::Sketch(sketch)) = self.position(of).map(|of| &row[of])
+            {
+                row[at] = Value::Int(i64::try_from(sketch.estimate()).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    /// Folds `later` into `row`: the definition of [`Rules::Merge`] for every backend. Both have this table's columns and
+    /// the same key.
+    pub fn merge(&self, row: &mut Row, later: Row) {
+        let mut sketch_changed = false;
+        for ((column, ours), theirs) in self.columns.iter().zip(row.iter_mut()).zip(later) {
+            sketch_changed |= column.rule == Rule::Union;
+            fold(column.rule, ours, theirs);
+        }
+        if sketch_changed {
+            self.derive(row);
+        }
+    }
+
+    /// Sorts rows by key and merges those that share one (or keeps the first of them, by [`Table::rules`]), as every
+    /// backend wants them: neighbours in the index together, and no key twice in a statement.
+    pub fn normalise(&self, mut rows: Vec<Row>) -> Vec<Row> {
+        let key = self.key_len();
+        if !rows.is_sorted_by(|a, b| a[..key] < b[..key]) {
+            rows.sort_by(|a, b| a[..key].cmp(&b[..key]));
+            let mut unique: Vec<Row> = Vec::with_capacity(rows.len());
+            for row in rows {
+                match unique.last_mut() {
+                    Some(last) if last[..key] == row[..key] => {
+                        if self.rules == Rules::Merge {
+                            self.merge(last, row);
+                        }
+                    }
+                    _ => unique.push(row),
+                }
+            }
+            rows = unique;
+        }
+        for row in &mut rows {
+            self.derive(row);
+        }
+        rows
+    }
+}
+
+fn fold(rule: Rule, ours: &mut Value, theirs: Value) {
+    match (rule, &mut *ours, theirs) {
+        (Rule::Add, Value::Int(ours), Value::Int(theirs)) => *ours = ours.saturating_add(theirs),
+        (Rule::Min, Value::Int(ours), Value::Int(theirs)) => *ours = (*ours).min(theirs),
+        (Rule::Max, Value::Int(ours), Value::Int(theirs)) => *ours = (*ours).max(theirs),
+        (Rule::Union, Value::Sketch(ours), Value::Sketch(theirs)) => {
+            if ours.is_empty() {
+                *ours = theirs;
+            } else if !theirs.is_empty() {
+                Arc::make_mut(ours).unite(&theirs);
+            }
+        }
+        (Rule::Last, _, theirs) if theirs != Value::Null => *ours = theirs,
+        (Rule::First | Rule::Add | Rule::Min | Rule::Max | Rule::Union, Value::Null, theirs) => *ours = theirs,
+        _ => {}
+    }
+}
+
+/// A type that is a column.
+pub trait Field: Sized {
+    /// What the column holds.
+    const TYPE: ColumnType;
+    /// Whether the column may be null.
+    const NULLABLE: bool = false;
+    /// The value at rest.
+    fn to_value(&self) -> Value;
+    /// The value back; `None` when it is something else.
+    fn from_value(value: Value) -> Option<Self>;
+}
+
+impl Field for Arc<str> {
+    const TYPE: ColumnType = ColumnType::Text;
+    fn to_value(&self) -> Value {
+        Value::Text(self.clone())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Field for u64 {
+    const TYPE: ColumnType = ColumnType::Int;
+    fn to_value(&self) -> Value {
+        Value::Int(i64::try_from(*self).unwrap_or(i64::MAX))
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        value.as_int().and_then(|int| int.try_into().ok())
+    }
+}
+
+impl Field for bool {
+    const TYPE: ColumnType = ColumnType::Int;
+    fn to_value(&self) -> Value {
+        Value::Int((*self).into())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        value.as_int().map(|int| int != 0)
+    }
+}
+
+impl Field for Timestamp {
+    const TYPE: ColumnType = ColumnType::Time;
+    fn to_value(&self) -> Value {
+        Value::Int(self.0)
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        value.as_int().map(Self)
+    }
+}
+
+impl Field for Arc<Sketch> {
+    const TYPE: ColumnType = ColumnType::Sketch;
+    fn to_value(&self) -> Value {
+        Value::Sketch(self.clone())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Sketch(sketch) => Some(sketch),
+            _ => None,
+        }
+    }
+}
+
+/// Numbers such as histogram bounds: a JSON array; infinities are strings.
+impl Field for Arc<[f64]> {
+    const TYPE: ColumnType = ColumnType::Json;
+    fn to_value(&self) -> Value {
+        let numbers: Vec<serde_json::Value> = self
+            .iter()
+            .map(|&number| serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Into::into))
+            .collect();
+        Value::Text(serde_json::Value::from(numbers).to_string().into())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        let numbers: Vec<serde_json::Value> = serde_json::from_str(value.as_text()?).ok()?;
+        numbers.iter().map(|n| n.as_f64().or_else(|| n.as_str()?.parse().ok())).collect()
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    const TYPE: ColumnType = T::TYPE;
+    const NULLABLE: bool = true;
+    fn to_value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, Field::to_value)
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(None),
+            value => T::from_value(value).map(Some),
+        }
+    }
+}
+
+/// A record type: a row of one table, and also the change it makes to that row (a row is the change from nothing).
+pub trait Record: Sized + Clone + Send + Sync + 'static {
+    /// The table it lives in.
+    const TABLE: &'static Table;
+    /// The values in the order of the columns.
+    fn to_row(&self) -> Row;
+    /// The record back.
+    ///
+    /// # Errors
+    /// `Corrupt` when a value is missing or of another type.
+    fn from_row(row: Row) -> Result<Self>;
+}
+
+/// Reads a row field by field, in the order of its columns.
+#[derive(Debug)]
+pub struct Fields {
+    table: &'static Table,
+    at: usize,
+    values: std::vec::IntoIter<Value>,
+}
+
+impl Fields {
+    /// Starts at the first column.
+    pub fn new(table: &'static Table, row: Row) -> Self {
+        Self { table, at: 0, values: row.into_iter() }
+    }
+
+    /// The next field.
+    ///
+    /// # Errors
+    /// `Corrupt` when the value is missing or of another type.
+    pub fn take<F: Field>(&mut self) -> Result<F> {
+        let column = self.table.columns.get(self.at).map_or("a column past the last", |column| column.name);
+        self.at += 1;
+        self.values.next().and_then(F::from_value).ok_or_else(|| {
+            Error::corrupt("reading a row", format!("{}.{column} does not hold what it should", self.table.name))
+        })
+    }
+}
+
+/// Declares a record type and its table in one place: each field with its type and its rule.
+macro_rules! record {
+    (
+        $(#[$meta:meta])*
+        $name:ident in $table:literal by $rules:ident $(pruned by $retention:literal)? {
+            $( $(#[$field_meta:meta])* $field:ident: $type:ty => $rule:expr, )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name {
+            $( $(#[$field_meta])* pub $field: $type, )*
+        }
+
+        impl $crate::table::Record for $name {
+            const TABLE: &'static $crate::table::Table = &$crate::table::Table {
+                name: $table,
+                columns: &[ $( $crate::table::Column {
+                    name: stringify!($field),
+                    column_type: <$type as $crate::table::Field>::TYPE,
+                    nullable: <$type as $crate::table::Field>::NULLABLE,
+                    rule: { #[allow(unused_imports, reason = "not every table uses every rule")] use $crate::table::Rule::*; $rule },
+                }, )* ],
+                rules: $crate::table::Rules::$rules,
+                retention: $crate::table::record!(@retention $($retention)?),
+            };
+
+            fn to_row(&self) -> $crate::table::Row {
+                vec![ $( $crate::table::Field::to_value(&self.$field), )* ]
+            }
+
+            fn from_row(row: $crate::table::Row) -> $crate::Result<Self> {
+                let mut fields = $crate::table::Fields::new(Self::TABLE, row);
+                Ok(Self { $( $field: fields.take()?, )* })
+            }
+        }
+    };
+    (@retention) => { None };
+    (@retention $column:literal) => { Some($column) };
+}
+pub(crate) use record;
+
+/// Every table there is, in the order in which changes are listed.
+pub const TABLES: &[&Table] = &[
+    crate::Service::TABLE,
+    crate::Metric::TABLE,
+    crate::Span::TABLE,
+    crate::SpanPattern::TABLE,
+    crate::Log::TABLE,
+    crate::Event::TABLE,
+    crate::Attribute::TABLE,
+    crate::AttributeKey::TABLE,
+    crate::Template::TABLE,
+    crate::MetricBucket::TABLE,
+    crate::AttributeKeyBucket::TABLE,
+    crate::TemplateBucket::TABLE,
+    crate::DeadLetter::TABLE,
+];
+
+/// The table of that name.
+pub fn table(name: &str) -> Option<&'static Table> {
+    TABLES.iter().copied().find(|table| table.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_its_key_first_and_a_rule_for_every_column() {
+        for table in TABLES {
+            let key = table.key_len();
+            assert!(key > 0, "{} has no key", table.name);
+            for column in &table.columns[key..] {
+                assert!(column.rule != Rule::Key, "{}.{} is a key column behind another", table.name, column.name);
+                if let Rule::Estimate(of) = column.rule {
+                    let of = table.position(of).expect("an estimate names a column");
+                    assert_eq!(table.columns[of].column_type, ColumnType::Sketch);
+                }
+            }
+            if let Some(column) = table.retention {
+                let at = table.position(column).expect("retention names a column");
+                assert_eq!(table.columns[at].column_type, ColumnType::Time);
+            }
+            assert_eq!(super::table(table.name), Some(*table));
+        }
+    }
+
+    #[test]
+    fn bounds_keep_infinities() {
+        let bounds: Arc<[f64]> = Arc::from([0.5, 10.0, f64::INFINITY]);
+        assert_eq!(Field::from_value(bounds.to_value()), Some(bounds));
+    }
+}

@@ -1,0 +1,98 @@
+//! The JSON API: one module per resource, each with its handlers, its filters and the shape of its answers.
+
+mod attributes;
+mod complexity;
+mod counts;
+mod error;
+mod exposition;
+mod growth;
+mod guard;
+mod high;
+mod keys;
+mod logs;
+mod metrics;
+mod openapi;
+mod overview;
+mod page;
+mod params;
+mod schema;
+mod services;
+mod span_patterns;
+mod spans;
+mod stats;
+mod status;
+mod templates;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tallybook_core::{Store, Timestamp};
+use tallybook_writer::Writer;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::counters::Counters;
+use error::ApiError;
+use exposition::Exposition;
+
+pub(crate) use guard::Guard;
+pub(crate) use openapi::openapi_json;
+
+/// Calls that read whole tables run at most this many at a time; the others wait for their turn.
+const CONCURRENT_SCANS: usize = 2;
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    store: Arc<dyn Store>,
+    writer: Writer,
+    started: Timestamp,
+    stopping: CancellationToken,
+    scans: Arc<Semaphore>,
+    exposition: Arc<Exposition>,
+}
+
+impl Api {
+    /// An API over `store`; `stopping` makes it say that it is not ready any more.
+    pub(crate) fn new(store: Arc<dyn Store>, writer: Writer, counters: &Counters, stopping: CancellationToken) -> Self {
+        let exposition = Arc::new(Exposition::new(counters, writer.clone()));
+        let scans = Arc::new(Semaphore::new(CONCURRENT_SCANS));
+        Self { store, writer, started: Timestamp::now(), stopping, scans, exposition }
+    }
+
+    pub(crate) fn router(self, guard: Guard) -> Router {
+        let v1 = Router::new()
+            .route("/services", get(services::list))
+            .route("/services/{name}/overview", get(overview::get))
+            .route("/metrics", get(metrics::list))
+            .route("/metrics/{*name}", get(metrics::get))
+            .route("/spans", get(spans::list))
+            .route("/spans/{*name}", get(spans::get))
+            .route("/span-patterns", get(span_patterns::list))
+            .route("/logs", get(logs::list))
+            .route("/logs/templates", get(templates::list))
+            .route("/logs/{severity}", get(logs::get))
+            .route("/attributes", get(attributes::list))
+            .route("/attributes/{*key}", get(attributes::get))
+            .route("/cardinality/high", get(high::list))
+            .route("/cardinality/complexity", get(complexity::list))
+            .route("/growth", get(growth::list))
+            .route("/stats", get(stats::get))
+            .route("/health", get(status::health))
+            .route("/ready", get(status::ready))
+            .route("/version", get(status::version))
+            .route("/openapi.json", get(openapi::get));
+        Router::new()
+            .nest("/api/v1", v1)
+            .route("/metrics", get(exposition::get))
+            .fallback(async || ApiError::not_found("there is nothing at this address; see /api/v1/openapi.json"))
+            .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+            .layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response()))
+            .layer(middleware::from_fn_with_state(guard, guard::guard))
+            .with_state(self)
+    }
+}

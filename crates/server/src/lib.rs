@@ -1,0 +1,22 @@
+//! The network side of Tallybook: OTLP receivers over gRPC and HTTP, the JSON API, and their limits.
+//!
+//! [`Server::bind`] opens the ports, [`Server::run`] answers until it is told to stop. The receivers hand the bytes of each
+//! request to a [`tallybook_writer::Writer`]; the API reads from a [`tallybook_core::Store`] and writes nothing.
+
+mod api;
+mod auth;
+mod connections;
+mod counters;
+mod options;
+mod otlp;
+mod server;
+mod start_error;
+
+pub use options::{Limits, Options, Token};
+pub use server::{Addresses, Server, Stopped};
+pub use start_error::StartError;
+
+/// The OpenAPI document of the JSON API, as it is served at `/api/v1/openapi.json`.
+pub fn openapi_json() -> String {
+    api::openapi_json()
+}

@@ -1,0 +1,124 @@
+//! The memory store: the reference for every other backend, because it does nothing but call the functions of
+//! `tallybook-core` that define merging and reading. Nothing outlives the process.
+
+mod state;
+
+use std::borrow::Cow;
+use std::sync::{Arc, RwLock};
+
+use async_trait::async_trait;
+use tallybook_core::{
+    Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Query, Records, Result, RowPage, Store,
+    Table, Timestamp,
+};
+
+use crate::state::{State, table_index};
+
+/// All rows in memory, behind one lock that a commit holds only while it merges.
+#[derive(Debug)]
+pub struct MemoryStore {
+    /// `None` once closed.
+    state: RwLock<Option<State>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self { state: RwLock::new(Some(State::default())) }
+    }
+
+    fn read<T>(&self, operation: &'static str, work: impl FnOnce(&State) -> Result<T>) -> Result<T> {
+        let state = self.state.read().map_err(|_| poisoned(operation))?;
+        work(state.as_ref().ok_or_else(|| closed(operation))?)
+    }
+
+    fn write<T>(&self, operation: &'static str, work: impl FnOnce(&mut State) -> T) -> Result<T> {
+        let mut state = self.state.write().map_err(|_| poisoned(operation))?;
+        Ok(work(state.as_mut().ok_or_else(|| closed(operation))?))
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn closed(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, operation, "the store is closed")
+}
+
+fn poisoned(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Internal, operation, "an earlier write panicked; restart the process")
+}
+
+fn index_of(operation: &'static str, table: &Table) -> Result<usize> {
+    table_index(table).ok_or_else(|| Error::invalid(operation, format!("there is no table `{}`", table.name)))
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn info(&self) -> Info {
+        Info { name: "memory", version: env!("CARGO_PKG_VERSION").to_owned(), persistent: false, shared: false }
+    }
+
+    async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
+        let operation = "committing a batch";
+        // Sorted and merged among themselves before the lock is taken.
+        let mut tables = Vec::new();
+        batch.records.for_each_table(|table, rows| {
+            tables.push((index_of(operation, table)?, rows));
+            Ok::<_, Error>(())
+        })?;
+        let Records { catalogue, dead_letters: _ } = &batch.records;
+        let outcome = self.write(operation, |state| state.apply(batch.id, tables, &catalogue.template_moves))?;
+        Ok(Committed { outcome })
+    }
+
+    async fn select(&self, table: &'static Table, query: &Query) -> Result<RowPage> {
+        let operation = "reading a list";
+        let at = index_of(operation, table)?;
+        self.read(operation, |state| query.apply(table, state.rows(at)))
+    }
+
+    async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
+        let operation = "following changes";
+        let place = match cursor.0.as_ref() {
+            "" => Some(0),
+            text => text.parse().ok(),
+        };
+        let (changes, next, more) = self.read(operation, |state| {
+            place
+                .and_then(|place| state.changes(place, limit))
+                .ok_or_else(|| Error::invalid(operation, "the cursor belongs to another store; start again without it"))
+        })?;
+        Ok(Changes { changes, next: Cursor(Cow::Owned(next.to_string())), more })
+    }
+
+    async fn prune(
+        &self,
+        table: &'static Table,
+        before: Timestamp,
+        conditions: &[Condition],
+        limit: usize,
+    ) -> Result<u64> {
+        let operation = "pruning a table";
+        let at = index_of(operation, table)?;
+        let mut query = Query { conditions: conditions.to_vec(), ..Query::new(limit) };
+        query.check(table)?;
+        // Found under the read lock: the scan is long, the removal is not.
+        let old = self.read(operation, |state| {
+            let (Some(column), Some(newest)) = (table.retention, before.0.checked_sub(1)) else {
+                return Ok(Vec::new());
+            };
+            query.conditions.push(Condition::AtMost(column, newest.into()));
+            Ok(query.apply(table, state.rows(at))?.rows)
+        })?;
+        self.write(operation, |state| state.remove(at, &old))
+    }
+
+    async fn close(&self) -> Result<()> {
+        *self.state.write().map_err(|_| poisoned("closing"))? = None;
+        Ok(())
+    }
+}

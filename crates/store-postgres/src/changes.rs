@@ -1,0 +1,179 @@
+//! What changed since a cursor. Commits are in order (see `commit`), so no lower revision can appear later.
+
+use std::borrow::Cow;
+
+use deadpool_postgres::{Object, Transaction};
+use futures_util::future::try_join_all;
+use tallybook_core::{Change, Changes, ColumnType, Cursor, Error, Result, Value};
+use tokio_postgres::IsolationLevel;
+
+use crate::error::failed;
+use crate::rows::{self, Parameter};
+use crate::sql::{self, Statements, column_list, quoted};
+
+pub(crate) const OPERATION: &str = "following changes";
+
+/// The last change a follower has seen: changes are ordered by revision, table, key. Its text is
+/// `revision table key…` with the key's values in hexadecimal.
+struct Seen {
+    revision: i64,
+    place: usize,
+    key: Vec<Value>,
+}
+
+/// A page of changes, all of one moment.
+pub(crate) async fn changes(client: &mut Object, cursor: &Cursor, limit: usize) -> Result<Changes> {
+    let seen = Seen::parse(cursor)?;
+    let error = |error| failed(OPERATION, error);
+    let snapshot = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await
+        .map_err(error)?;
+
+    // First only the revisions of what comes next, to know how many rows of each table belong to the page.
+    let revisions = sql::all().iter().map(|statements| next_revisions(&snapshot, statements, &seen, limit));
+    let mut waiting: Vec<(i64, usize)> = try_join_all(revisions).await?.into_iter().flatten().collect();
+    waiting.sort_unstable();
+    let more = waiting.len() > limit;
+    waiting.truncate(limit);
+
+    let wanted = sql::all().iter().filter_map(|statements| {
+        let rows = waiting.iter().filter(|(_, place)| *place == statements.place).count();
+        (rows > 0).then(|| next_rows(&snapshot, statements, &seen, rows))
+    });
+    let mut page: Vec<(usize, Change)> = try_join_all(wanted).await?.into_iter().flatten().collect();
+    // Stable: the rows of a table stay in the order of their keys.
+    page.sort_by_key(|(place, change)| (change.revision, *place));
+    let next = match page.last() {
+        Some((place, last)) => Seen::at(*place, last).to_cursor(),
+        None => cursor.clone(),
+    };
+    Ok(Changes { changes: page.into_iter().map(|(_, change)| change).collect(), next, more })
+}
+
+async fn next_revisions(
+    snapshot: &Transaction<'_>,
+    statements: &Statements,
+    seen: &Seen,
+    limit: usize,
+) -> Result<Vec<(i64, usize)>> {
+    let (behind, mut parameters) = behind(statements, seen);
+    // One more than the page holds, to know whether it is the last.
+    parameters.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)));
+    let sql = format!(
+        "SELECT rev FROM {} WHERE {behind} ORDER BY rev LIMIT ${}",
+        quoted(statements.table.name),
+        parameters.len()
+    );
+    let error = |error| failed(OPERATION, error);
+    let statement = snapshot.prepare_cached(&sql).await.map_err(error)?;
+    let found = snapshot.query(&statement, &rows::borrowed(&parameters)).await.map_err(error)?;
+    found.iter().map(|row| Ok((row.try_get(0).map_err(error)?, statements.place))).collect()
+}
+
+async fn next_rows(
+    snapshot: &Transaction<'_>,
+    statements: &'static Statements,
+    seen: &Seen,
+    limit: usize,
+) -> Result<Vec<(usize, Change)>> {
+    let table = statements.table;
+    let (behind, mut parameters) = behind(statements, seen);
+    parameters.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let key: Vec<String> = table.key().iter().map(|column| quoted(column.name)).collect();
+    let sql = format!(
+        "SELECT rev, {} FROM {} WHERE {behind} ORDER BY rev, {} LIMIT ${}",
+        column_list(table, true),
+        quoted(table.name),
+        key.join(", "),
+        parameters.len()
+    );
+    let error = |error| failed(OPERATION, error);
+    let statement = snapshot.prepare_cached(&sql).await.map_err(error)?;
+    let found = snapshot.query(&statement, &rows::borrowed(&parameters)).await.map_err(error)?;
+    found
+        .iter()
+        .map(|row| {
+            let revision: i64 = row.try_get(0).map_err(error)?;
+            let change = Change { table, revision: revision.cast_unsigned(), row: rows::read(table, row, 1, true)? };
+            Ok((statements.place, change))
+        })
+        .collect()
+}
+
+/// The rows of a table that lie behind the cursor.
+fn behind<'a>(statements: &Statements, seen: &'a Seen) -> (String, Vec<Parameter<'a>>) {
+    let mut parameters: Vec<Parameter<'a>> = vec![Box::new(seen.revision)];
+    if statements.place < seen.place {
+        return ("rev > $1".to_owned(), parameters);
+    }
+    if statements.place > seen.place {
+        return ("rev >= $1".to_owned(), parameters);
+    }
+    parameters.extend(seen.key.iter().map(rows::parameter));
+    let key: Vec<String> = statements.table.key().iter().map(|column| quoted(column.name)).collect();
+    let values: Vec<String> = (2..=parameters.len()).map(|at| format!("${at}")).collect();
+    (format!("rev >= $1 AND (rev > $1 OR ({}) > ({}))", key.join(", "), values.join(", ")), parameters)
+}
+
+impl Seen {
+    fn at(place: usize, change: &Change) -> Self {
+        let key = change.row[..change.table.key_len()].to_vec();
+        Self { revision: change.revision.cast_signed(), place, key }
+    }
+
+    fn to_cursor(&self) -> Cursor {
+        let mut text = format!("{} {}", self.revision, sql::all()[self.place].table.name);
+        for value in &self.key {
+            text.push(' ');
+            match value {
+                Value::Text(value) => {
+                    text.push_str(&value.bytes().map(|byte| format!("{byte:02x}")).collect::<String>())
+                }
+                value => text.push_str(&value.as_int().unwrap_or_default().to_string()),
+            }
+        }
+        Cursor(Cow::Owned(text))
+    }
+
+    fn parse(cursor: &Cursor) -> Result<Self> {
+        if *cursor == Cursor::START {
+            // No revision is 0, so every table lies behind.
+            return Ok(Self { revision: 0, place: sql::all().len(), key: Vec::new() });
+        }
+        Self::read(&cursor.0)
+            .ok_or_else(|| Error::invalid(OPERATION, "the cursor belongs to another store; start again without it"))
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split(' ');
+        let revision = parts.next()?.parse().ok()?;
+        let table = parts.next()?;
+        let statements = sql::all().iter().find(|statements| statements.table.name == table)?;
+        let columns = statements.table.key();
+        let values: Vec<&str> = parts.collect();
+        if values.len() != columns.len() {
+            return None;
+        }
+        let value = |(column, text): (&tallybook_core::Column, &&str)| match column.column_type {
+            ColumnType::Int | ColumnType::Time => text.parse().ok().map(Value::Int),
+            _ => unhex(text).map(|text| Value::Text(text.into())),
+        };
+        let key = columns.iter().zip(&values).map(value).collect::<Option<_>>()?;
+        Some(Self { revision, place: statements.place, key })
+    }
+}
+
+fn unhex(text: &str) -> Option<String> {
+    let digits: Option<Vec<u8>> =
+        text.bytes().map(|digit| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let digits = digits?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    String::from_utf8(pairs.iter().map(|[high, low]| high << 4 | low).collect()).ok()
+}

@@ -1,0 +1,191 @@
+//! The way to a database: the URL, the server's version, the schema, the pool.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tallybook_core::{Error, ErrorKind, Result};
+use tokio_postgres::config::{Config, Host};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, SimpleQueryMessage};
+use tracing::warn;
+
+use crate::partitions::Partitions;
+use crate::{PostgresOptions, PostgresStore, error, tls};
+
+const OPERATION: &str = "opening the PostgreSQL store";
+/// The oldest server with everything the store uses (incremental sort, upserts into partitions).
+const OLDEST_VERSION: u32 = 130_000;
+/// Any constant will do, as long as no other program locks it in the same database: the bytes of "tally".
+const MIGRATION_LOCK: i64 = 0x7461_6c6c_79;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A lost server is noticed this soon, even where it does not say goodbye.
+const SILENCE_LIMIT: Duration = Duration::from_secs(20);
+/// How long a call waits for a free connection.
+const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(30);
+/// A statement finds the same plan whatever its arrays hold, and a forgotten transaction does not lock out the others.
+const SESSION: &str = "-c plan_cache_mode=force_generic_plan -c jit=off -c lock_timeout=30s \
+    -c idle_in_transaction_session_timeout=60s -c statement_timeout=60s -c client_min_messages=warning";
+
+mod migrations {
+    refinery::embed_migrations!("../../migrations/postgres");
+}
+
+/// See [`PostgresStore::open`].
+pub(crate) async fn open(url: &str, options: &PostgresOptions) -> Result<PostgresStore> {
+    let (url, verification) = tls::verification(url)?;
+    let mut config: Config = url.parse().map_err(|_| {
+        // The driver's message may quote a part of the URL, and so of the password.
+        invalid("DATABASE_URL is not a PostgreSQL URL; it looks like postgres://user:password@host:5432/database")
+    })?;
+    let session = session_options(&config);
+    config
+        .connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT))
+        .tcp_user_timeout(SILENCE_LIMIT)
+        .keepalives_idle(SILENCE_LIMIT)
+        .options(session);
+    if config.get_application_name().is_none() {
+        config.application_name("tallybook");
+    }
+    let tls = tls::connector(verification)?;
+
+    let version = prepare(&config, &tls).await?;
+    let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Verified });
+    let pool = Pool::builder(manager)
+        .max_size(options.max_connections)
+        .wait_timeout(Some(WAIT_FOR_CONNECTION))
+        .create_timeout(Some(CONNECT_TIMEOUT))
+        .recycle_timeout(Some(CONNECT_TIMEOUT))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| Error::new(ErrorKind::Internal, OPERATION, "the pool cannot be made").with_source(error))?;
+    let client = pool.get().await.map_err(|error| error::no_connection(OPERATION, error))?;
+    let partitions = Partitions::of(&client).await.map_err(|error| error::failed(OPERATION, error))?;
+    drop(client);
+    Ok(PostgresStore { pool, version, partitions })
+}
+
+/// What the URL sets stays, and ours comes first so that it can be overruled.
+fn session_options(config: &Config) -> String {
+    match config.get_options() {
+        Some(options) => format!("{SESSION} {options}"),
+        None => SESSION.to_owned(),
+    }
+}
+
+/// Checks the server and brings the schema up to date; gives the server's version.
+async fn prepare(config: &Config, tls: &tls::Connector) -> Result<String> {
+    let (mut client, connection) = config.connect(tls.clone()).await.map_err(|error| cannot_connect(config, error))?;
+    let connection = tokio::spawn(connection);
+    let version = check_server(&client).await?;
+    let migrated = migrate(&mut client, config).await;
+    drop(client);
+    // Ends by itself once the client is gone; its error is the client's.
+    if let Ok(Err(error)) = connection.await {
+        warn!(%error, "the connection that migrated the schema ended badly");
+    }
+    migrated.map(|()| version)
+}
+
+async fn check_server(client: &Client) -> Result<String> {
+    let number: u32 = setting(client, "server_version_num").await?.parse().unwrap_or_default();
+    let version = setting(client, "server_version").await?;
+    if number < OLDEST_VERSION {
+        let oldest = OLDEST_VERSION / 10_000;
+        return Err(unsupported(format!("the server is PostgreSQL {version}; {oldest} is the oldest that works")));
+    }
+    let encoding = setting(client, "server_encoding").await?;
+    if encoding != "UTF8" {
+        return Err(unsupported(format!(
+            "the database is encoded in {encoding}; make one with `createdb --encoding=UTF8 --template=template0`"
+        )));
+    }
+    Ok(version)
+}
+
+async fn setting(client: &Client, name: &'static str) -> Result<String> {
+    let answer = client.simple_query(&format!("SHOW {name}")).await.map_err(|error| error::failed(OPERATION, error))?;
+    let value = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    value.ok_or_else(|| Error::new(ErrorKind::Internal, OPERATION, format!("the server does not show {name}")))
+}
+
+/// Refinery takes no lock of its own: ten servers that start at once would all create the same tables.
+async fn migrate(client: &mut Client, config: &Config) -> Result<()> {
+    let error = |error| error::failed(OPERATION, error);
+    // Waiting for another server's migration is no reason to give up.
+    client.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0").await.map_err(error)?;
+    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(error)?;
+    let report = migrations::migrations::runner().set_abort_missing(true).run_async(client).await;
+    // Also released when the connection ends, which is next.
+    client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await.map_err(error)?;
+    report.map(drop).map_err(|report| cannot_migrate(config, report))
+}
+
+fn cannot_migrate(config: &Config, report: refinery::Error) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&report);
+    let refusal = std::iter::from_fn(|| {
+        let current = cause?;
+        cause = current.source();
+        Some(current.downcast_ref::<tokio_postgres::Error>().and_then(|error| error.code().cloned()))
+    })
+    .flatten()
+    .next();
+    if refusal == Some(SqlState::INSUFFICIENT_PRIVILEGE) {
+        let user = config.get_user().unwrap_or_default();
+        let database = config.get_dbname().unwrap_or(user);
+        return Error::new(
+            ErrorKind::Unavailable,
+            OPERATION,
+            format!(
+                "user `{user}` may not create tables in database `{database}`; \
+                 run `GRANT CREATE ON SCHEMA public TO \"{user}\"` there"
+            ),
+        );
+    }
+    let divergent =
+        matches!(report.kind(), refinery::error::Kind::MissingVersion(_) | refinery::error::Kind::DivergentVersion(..));
+    if divergent {
+        return unsupported("the schema was made by another version of Tallybook; use the newest".to_owned());
+    }
+    Error::new(ErrorKind::Internal, OPERATION, "the schema could not be brought up to date").with_source(report)
+}
+
+/// One sentence for each way a connection is refused; the password is in none.
+fn cannot_connect(config: &Config, error: tokio_postgres::Error) -> Error {
+    let user = config.get_user().unwrap_or_default();
+    let database = config.get_dbname().unwrap_or(user);
+    let server = server_name(config);
+    let unavailable = |context: String| Error::new(ErrorKind::Unavailable, OPERATION, context);
+    match error.code() {
+        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
+            unavailable(format!("{server} refuses user `{user}`; check user and password in DATABASE_URL"))
+        }
+        Some(&SqlState::INVALID_CATALOG_NAME) => {
+            unavailable(format!("{server} has no database `{database}`; make it with `createdb {database}`"))
+        }
+        Some(_) => unavailable(format!("{server} refuses the connection")).with_source(error),
+        None => {
+            unavailable(format!("{server} cannot be reached; check DATABASE_URL, and whether PostgreSQL runs there"))
+                .with_source(error)
+        }
+    }
+}
+
+fn server_name(config: &Config) -> String {
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(host)) => host.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => "localhost".to_owned(),
+    };
+    format!("PostgreSQL at {host}:{}", config.get_ports().first().copied().unwrap_or(5432))
+}
+
+pub(crate) fn invalid(context: &str) -> Error {
+    Error::invalid(OPERATION, context)
+}
+
+fn unsupported(context: String) -> Error {
+    Error::new(ErrorKind::Unsupported, OPERATION, context)
+}

@@ -1,0 +1,106 @@
+//! The PostgreSQL store: many servers, one database, every total exact.
+//!
+//! Every commit first raises the one row of `revision`, so that row is the lock that puts commits in order: sketches are
+//! united without a race, no two commits can deadlock, and no revision becomes visible before a lower one. What a
+//! transaction per core would win by running side by side it would lose again waiting for the rows all servers share
+//! (see docs/performance.md).
+
+mod changes;
+mod commit;
+mod connect;
+mod error;
+mod partitions;
+mod prune;
+mod rows;
+mod select;
+mod sql;
+mod tls;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deadpool_postgres::{Object, Pool};
+use tallybook_core::{
+    Batch, Changes, Committed, Condition, Cursor, Info, Query, Result, RowPage, Store, Table, Timestamp,
+};
+
+use crate::partitions::Partitions;
+
+/// Limits of a [`PostgresStore`].
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// Connections at the most; one commits, the others read.
+    pub max_connections: usize,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self { max_connections: 8 }
+    }
+}
+
+/// A PostgreSQL database as primary store.
+pub struct PostgresStore {
+    pool: Pool,
+    version: String,
+    partitions: Partitions,
+}
+
+impl PostgresStore {
+    /// Connects to the database of `url` (`postgres://user:password@host:port/database?sslmode=…`, or libpq's
+    /// `key=value` form), brings its schema up to date under an advisory lock and opens a pool.
+    ///
+    /// # Errors
+    /// One sentence that names the server, user or database, never the password: `Invalid` for a URL that is none,
+    /// `Unavailable` where nobody answers, `Unsupported` for a server that is too old or not UTF-8.
+    pub async fn open(url: &str, options: PostgresOptions) -> Result<Self> {
+        connect::open(url, &options).await
+    }
+
+    async fn client(&self, operation: &'static str) -> Result<Object> {
+        self.pool.get().await.map_err(|error| error::no_connection(operation, error))
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The pool's configuration holds the password.
+        f.debug_struct("PostgresStore").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn info(&self) -> Info {
+        Info { name: "postgres", version: self.version.clone(), persistent: true, shared: true }
+    }
+
+    async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
+        let outcome = commit::commit(self, &batch).await?;
+        Ok(Committed { outcome })
+    }
+
+    async fn select(&self, table: &'static Table, query: &Query) -> Result<RowPage> {
+        select::select(&self.client(select::OPERATION).await?, table, query).await
+    }
+
+    async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
+        changes::changes(&mut self.client(changes::OPERATION).await?, cursor, limit).await
+    }
+
+    async fn prune(
+        &self,
+        table: &'static Table,
+        before: Timestamp,
+        conditions: &[Condition],
+        limit: usize,
+    ) -> Result<u64> {
+        prune::prune(self, table, before, conditions, limit).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.pool.close();
+        Ok(())
+    }
+}

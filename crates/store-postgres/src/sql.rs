@@ -1,0 +1,158 @@
+//! The statements of every table, made once from its descriptor. Identifiers come from descriptors only, values are
+//! always parameters, and many rows go as one array a column.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use tallybook_core::{Column, ColumnType, Error, Result, Rule, Rules, TABLES, Table};
+
+/// The statements of one table.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    /// Its place in [`TABLES`], which orders the changes of one revision.
+    pub(crate) place: usize,
+    /// The table.
+    pub(crate) table: &'static Table,
+    /// Inserts or folds many rows: `$1 …` an array for each column, then the revision. Sketches come united already (see
+    /// `read_sketches`), or empty where they add nothing.
+    pub(crate) fold: String,
+    /// The stored sketch of many keys: `$1 …` an array for each key column; gives the place in the arrays, from 1, and
+    /// the sketch. `None` where the table has none.
+    pub(crate) read_sketches: Option<String>,
+}
+
+static ALL: LazyLock<Vec<Statements>> =
+    LazyLock::new(|| TABLES.iter().enumerate().map(|(place, table)| Statements::new(place, table)).collect());
+
+/// The statements of every table, in the order of [`TABLES`].
+pub(crate) fn all() -> &'static [Statements] {
+    &ALL
+}
+
+/// The statements of a table.
+///
+/// # Errors
+/// `Invalid` when it is none of [`TABLES`].
+pub(crate) fn of(operation: &'static str, table: &Table) -> Result<&'static Statements> {
+    ALL.iter()
+        .find(|known| known.table.name == table.name)
+        .ok_or_else(|| Error::invalid(operation, format!("there is no table `{}`", table.name)))
+}
+
+impl Statements {
+    fn new(place: usize, table: &'static Table) -> Self {
+        let values: Vec<String> =
+            table.columns.iter().map(|column| format!("u.{}{}", quoted(column.name), cast(column))).collect();
+        let fold = format!(
+            "{} SELECT {}, ${} FROM {} {}",
+            insert(table),
+            values.join(", "),
+            table.columns.len() + 1,
+            unnested(table.columns, ""),
+            on_conflict(table)
+        );
+        let read_sketches = sketch_column(table).map(|at| {
+            let same: Vec<String> = table.key().iter().map(|key| format!("t.{0} = u.{0}", quoted(key.name))).collect();
+            format!(
+                "SELECT u.place, t.{} FROM {} JOIN {} AS t ON {}",
+                quoted(table.columns[at].name),
+                unnested(table.key(), ", place"),
+                quoted(table.name),
+                same.join(" AND ")
+            )
+        });
+        Self { place, table, fold, read_sketches }
+    }
+}
+
+/// The place of the sketch column; no table has two.
+pub(crate) fn sketch_column(table: &Table) -> Option<usize> {
+    table.columns.iter().position(|column| column.column_type == ColumnType::Sketch)
+}
+
+/// A name as an SQL identifier.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+/// A column as it is read and compared: `json` has no order of its own.
+pub(crate) fn readable(column: &Column) -> String {
+    match column.column_type {
+        ColumnType::Json => format!("{}::text COLLATE \"C\"", quoted(column.name)),
+        _ => quoted(column.name),
+    }
+}
+
+/// All columns as they are read, separated by commas.
+pub(crate) fn column_list(table: &Table, sketches: bool) -> String {
+    let wanted = |column: &&Column| sketches || column.column_type != ColumnType::Sketch;
+    let columns: Vec<String> = table.columns.iter().filter(wanted).map(readable).collect();
+    columns.join(", ")
+}
+
+/// `INSERT INTO table (columns, rev)`.
+pub(crate) fn insert(table: &Table) -> String {
+    let columns: Vec<String> = table.columns.iter().map(|column| quoted(column.name)).collect();
+    format!("INSERT INTO {} AS t ({}, rev)", quoted(table.name), columns.join(", "))
+}
+
+/// What happens to a row whose key is there already.
+pub(crate) fn on_conflict(table: &Table) -> String {
+    let key: Vec<String> = table.key().iter().map(|column| quoted(column.name)).collect();
+    let key = key.join(", ");
+    if table.rules == Rules::Keep {
+        return format!("ON CONFLICT ({key}) DO NOTHING");
+    }
+    let mut sql = format!("ON CONFLICT ({key}) DO UPDATE SET rev = excluded.rev");
+    for column in table.columns {
+        let name = quoted(column.name);
+        if let Some(folded) = folded(column, &format!("t.{name}"), &format!("excluded.{name}")) {
+            let _ = write!(sql, ", {name} = {folded}");
+        }
+    }
+    sql
+}
+
+/// What becomes of a value when another comes, as [`Table::merge`] says; `None` when it stays.
+fn folded(column: &Column, ours: &str, theirs: &str) -> Option<String> {
+    // A sketch that adds nothing comes empty.
+    let unless_empty = |sketch: &str| format!("CASE WHEN length({sketch}) = 0 THEN {ours} ELSE {theirs} END");
+    let max = i64::MAX;
+    Some(match column.rule {
+        Rule::Key => return None,
+        Rule::Add => format!("CASE WHEN {ours} > {max} - {theirs} THEN {max} ELSE {ours} + {theirs} END"),
+        Rule::Min => format!("LEAST({ours}, {theirs})"),
+        Rule::Max => format!("GREATEST({ours}, {theirs})"),
+        Rule::Union => unless_empty(theirs),
+        Rule::Estimate(of) => unless_empty(&format!("excluded.{}", quoted(of))),
+        Rule::First => return column.nullable.then(|| format!("COALESCE({ours}, {theirs})")),
+        Rule::Last if column.nullable => format!("COALESCE({theirs}, {ours})"),
+        Rule::Last => theirs.to_owned(),
+    })
+}
+
+/// `unnest($1::text[], …) AS u(columns)`, or with the place in the arrays as another column.
+fn unnested(columns: &[Column], place: &str) -> String {
+    let arrays: Vec<String> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| {
+            let element = match column.column_type {
+                ColumnType::Int | ColumnType::Time => "int8",
+                ColumnType::Text | ColumnType::Json => "text",
+                ColumnType::Sketch => "bytea",
+            };
+            format!("${}::{element}[]", at + 1)
+        })
+        .collect();
+    let names: Vec<String> = columns.iter().map(|column| quoted(column.name)).collect();
+    let ordinality = if place.is_empty() { "" } else { " WITH ORDINALITY" };
+    format!("unnest({}){ordinality} AS u({}{place})", arrays.join(", "), names.join(", "))
+}
+
+fn cast(column: &Column) -> &'static str {
+    match column.column_type {
+        ColumnType::Json => "::json",
+        _ => "",
+    }
+}

@@ -1,0 +1,100 @@
+//! Conditions of a query as SQL.
+
+use std::cmp::Ordering;
+
+use tallybook_core::{Column, ColumnType, Condition, Table, Value};
+
+use crate::functions;
+use crate::sql::expression;
+
+/// `a AND b AND …` with the values of its parameters.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    terms: Vec<String>,
+    /// Bound in this order to the parameters, which all are a plain `?`.
+    pub(crate) values: Vec<Value>,
+}
+
+impl Filter {
+    /// All conditions, whose columns [`tallybook_core::Query::check`] has found in the table.
+    pub(crate) fn new(table: &Table, conditions: &[Condition]) -> Self {
+        let mut filter = Self::default();
+        for condition in conditions {
+            if let Some(at) = table.position(condition.column()) {
+                filter.add(table, &table.columns[at], condition);
+            }
+        }
+        filter
+    }
+
+    /// Adds a term that the caller has written.
+    pub(crate) fn push(&mut self, term: String, values: impl IntoIterator<Item = Value>) {
+        self.terms.push(term);
+        self.values.extend(values);
+    }
+
+    /// `WHERE …`, or nothing.
+    pub(crate) fn to_sql(&self) -> String {
+        if self.terms.is_empty() { String::new() } else { format!("WHERE {}", self.terms.join(" AND ")) }
+    }
+
+    fn add(&mut self, table: &Table, column: &Column, condition: &Condition) {
+        let name = expression(table, column);
+        let never = || "0".to_owned();
+        let some = || format!("{name} IS NOT NULL");
+        // SQLite would convert a value to the column's type before it compares; the core orders the types instead.
+        match condition {
+            Condition::Equals(_, Value::Null) => self.push(format!("{name} IS NULL"), []),
+            Condition::Equals(_, value) if rank(column) == rank_of(value) => {
+                self.push(format!("{name} = ?"), [value.clone()]);
+            }
+            Condition::Equals(..) => self.push(never(), []),
+            Condition::Differs(_, Value::Null) => self.push(some(), []),
+            Condition::Differs(_, value) if rank(column) == rank_of(value) => {
+                self.push(format!("{name} IS NOT ?"), [value.clone()]);
+            }
+            Condition::Differs(..) => {}
+            Condition::In(_, values) => self.add_in(&name, rank(column), values),
+            Condition::AtLeast(_, value) => match rank(column).cmp(&rank_of(value)) {
+                Ordering::Less => self.push(never(), []),
+                Ordering::Equal => self.push(format!("{name} >= ?"), [value.clone()]),
+                Ordering::Greater => self.push(some(), []),
+            },
+            Condition::AtMost(_, value) => match rank(column).cmp(&rank_of(value)) {
+                Ordering::Less => self.push(some(), []),
+                Ordering::Equal => self.push(format!("{name} <= ?"), [value.clone()]),
+                Ordering::Greater => self.push(never(), []),
+            },
+            Condition::Contains(_, part) => {
+                self.push(format!("{}({name}, ?)", functions::CONTAINS), [Value::from(part.as_str())]);
+            }
+        }
+    }
+
+    fn add_in(&mut self, name: &str, rank: u8, values: &[Value]) {
+        let same: Vec<Value> = values.iter().filter(|value| rank_of(value) == rank).cloned().collect();
+        let mut term = format!("{name} IN ({})", vec!["?"; same.len()].join(", "));
+        if values.contains(&Value::Null) {
+            term = format!("({term} OR {name} IS NULL)");
+        }
+        self.push(term, same);
+    }
+}
+
+/// The place of a column's values in the order of all values, see [`Value`]'s `Ord`.
+fn rank(column: &Column) -> u8 {
+    match column.column_type {
+        ColumnType::Int | ColumnType::Time => 1,
+        ColumnType::Text | ColumnType::Json => 2,
+        ColumnType::Sketch => 3,
+    }
+}
+
+fn rank_of(value: &Value) -> u8 {
+    match value {
+        Value::Null => 0,
+        Value::Int(_) => 1,
+        Value::Text(_) => 2,
+        Value::Sketch(_) => 3,
+    }
+}

@@ -1,0 +1,25 @@
+//! The SQLite store: one file in the data folder, one thread that writes, and readers that never wait for it.
+//!
+//! Statements are made from the descriptors of `tallybook-core` in one place (`sql`), so a new table costs a descriptor
+//! and a migration.
+
+mod changes;
+mod connection;
+mod engine;
+mod error;
+mod filter;
+mod functions;
+mod lock;
+mod migrate;
+mod moves;
+mod prune;
+mod readers;
+mod rows;
+mod select;
+mod sql;
+mod store;
+mod wal;
+mod writer;
+
+pub use store::{SqliteOptions, SqliteStore};
+pub use wal::WalStats;

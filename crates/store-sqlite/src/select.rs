@@ -1,0 +1,132 @@
+//! A query as one statement over one index, and its page.
+
+use rusqlite::Connection;
+use tallybook_core::{ColumnType, Condition, Position, Query, Result, Row, RowPage, Table, Value};
+
+use crate::error::failed;
+use crate::filter::Filter;
+use crate::rows;
+use crate::sql::{self, column_list, quoted};
+
+const OPERATION: &str = "reading a list";
+
+/// Answers as [`Query::apply`] would over all rows of the table.
+pub(crate) fn select(connection: &Connection, table: &'static Table, query: &Query) -> Result<RowPage> {
+    sql::of(OPERATION, table)?;
+    let order = query.check(table)?;
+    if !query.total {
+        return page(connection, table, query, &order, None);
+    }
+    // One moment for the total and the page.
+    let moment = connection.unchecked_transaction().map_err(|error| failed(OPERATION, error))?;
+    let total = count(&moment, table, query)?;
+    page(&moment, table, query, &order, Some(total))
+}
+
+fn count(connection: &Connection, table: &Table, query: &Query) -> Result<u64> {
+    let filter = Filter::new(table, &query.conditions);
+    let sql = format!("SELECT count(*) FROM {} {}", quoted(table.name), filter.to_sql());
+    let count = |connection: &Connection| -> rusqlite::Result<i64> {
+        let mut statement = connection.prepare_cached(&sql)?;
+        rows::bind(&mut statement, &filter.values)?;
+        let mut found = statement.raw_query();
+        found.next()?.map_or(Ok(0), |row| row.get(0))
+    };
+    count(connection).map(i64::cast_unsigned).map_err(|error| failed(OPERATION, error))
+}
+
+fn page(
+    connection: &Connection,
+    table: &'static Table,
+    query: &Query,
+    order: &[usize],
+    total: Option<u64>,
+) -> Result<RowPage> {
+    let mut rows = Statement::new(table, query, order).run(connection, table, query.sketches)?;
+    let more = rows.len() > query.limit;
+    rows.truncate(query.limit);
+    let next = if more { rows.last().map(|row| Query::position(order, row)) } else { None };
+    Ok(RowPage { rows, total, next })
+}
+
+struct Statement {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Statement {
+    fn new(table: &'static Table, query: &Query, order: &[usize]) -> Self {
+        let mut filter = Filter::new(table, &query.conditions);
+        let order = order_by(table, query, order);
+        if let (Some(after), false) = (&order.after, order.columns.is_empty()) {
+            let parameters = vec!["?"; after.len()].join(", ");
+            let direction = if query.sort.descending { "<" } else { ">" };
+            filter.push(format!("({}) {direction} ({parameters})", order.columns.join(", ")), after.iter().cloned());
+        } else if order.after.is_some() {
+            // Every column of the order is pinned to the very row the page goes on behind.
+            filter.push("0".to_owned(), []);
+        }
+        let direction = if query.sort.descending { " DESC" } else { "" };
+        let terms: Vec<String> = order.columns.iter().map(|column| format!("{column}{direction}")).collect();
+        let order_by = if terms.is_empty() { String::new() } else { format!("ORDER BY {}", terms.join(", ")) };
+        let sql = format!(
+            "SELECT {} FROM {} {} {order_by} LIMIT ? OFFSET ?",
+            column_list(table, query.sketches),
+            quoted(table.name),
+            filter.to_sql(),
+        );
+        let mut values = filter.values;
+        // One row past the page tells whether there is more.
+        values.push(Value::Int(i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1)));
+        values.push(Value::Int(i64::try_from(query.offset).unwrap_or(i64::MAX)));
+        Self { sql, values }
+    }
+
+    fn run(&self, connection: &Connection, table: &'static Table, sketches: bool) -> Result<Vec<Row>> {
+        let error = |error| failed(OPERATION, error);
+        let mut statement = connection.prepare_cached(&self.sql).map_err(error)?;
+        rows::bind(&mut statement, &self.values).map_err(error)?;
+        let mut found = statement.raw_query();
+        let mut read = Vec::new();
+        while let Some(row) = found.next().map_err(error)? {
+            read.push(rows::read(table, row, 0, sketches)?);
+        }
+        Ok(read)
+    }
+}
+
+struct Order {
+    columns: Vec<String>,
+    after: Option<Vec<Value>>,
+}
+
+/// The columns that order the list, each once, without those an `Equals` pins to one value: only so does the rest line up
+/// with an index, for the order as well as for the place where the page goes on.
+fn order_by(table: &Table, query: &Query, order: &[usize]) -> Order {
+    let pinned = |at: usize| {
+        query.conditions.iter().find_map(|condition| match condition {
+            Condition::Equals(column, value) if *column == table.columns[at].name => Some(value),
+            _ => None,
+        })
+    };
+    let after = query.after.as_ref().map(Position::values);
+    let mut seen = Vec::with_capacity(order.len());
+    let mut columns = Vec::with_capacity(order.len());
+    let mut values = Vec::with_capacity(order.len());
+    for (place, &at) in order.iter().enumerate() {
+        let value = after.map(|after| &after[place]);
+        let decided = match (pinned(at), value) {
+            (Some(pinned), Some(value)) => pinned == value,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        // A sketch has no order.
+        if decided || seen.contains(&at) || table.columns[at].column_type == ColumnType::Sketch {
+            continue;
+        }
+        seen.push(at);
+        columns.push(quoted(table.columns[at].name));
+        values.extend(value.cloned());
+    }
+    Order { columns, after: after.map(|_| values) }
+}

@@ -1,0 +1,123 @@
+//! Log records: severities, bodies and templates.
+
+use tallybook_core::Severity;
+
+use super::body::{self, BodyKind};
+use super::book::{Book, NameLimits};
+use super::keys::Kind;
+use super::names::NameId;
+use super::pass::{Pass, Record};
+use super::severity::severity;
+use super::tally::Tally;
+use super::templates::Templates;
+use crate::otlp::{AnyValue, DataPoint, LogRecord, Metric, Resource, Scope, Span, Visitor};
+
+/// What is known of a severity of a service.
+#[derive(Debug)]
+pub(super) struct LogAbout {
+    pub(super) severity: Severity,
+    /// None before the first body.
+    pub(super) templates: Option<Box<Templates>>,
+}
+
+impl LogAbout {
+    pub(super) fn new(severity: Severity) -> Self {
+        Self { severity, templates: None }
+    }
+}
+
+/// What is counted of a severity.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LogFacts {
+    /// By [`BodyKind`].
+    pub(super) bodies: [u64; BodyKind::COUNT],
+    /// By template.
+    pub(super) templates: Vec<Tally>,
+}
+
+pub(super) type LogBook = Book<LogAbout, LogFacts>;
+
+/// There are but seven severities, so they need no budget.
+pub(super) const NO_LIMITS: NameLimits = NameLimits { per_service: usize::MAX, total: usize::MAX };
+
+pub(super) struct LogPass<'f, 'a> {
+    pub(super) pass: Pass<'f, 'a, LogAbout, LogFacts>,
+    /// The severities of the present service, once they are met.
+    names: [Option<NameId>; Severity::ALL.len()],
+}
+
+impl<'f, 'a> LogPass<'f, 'a> {
+    pub(super) fn new(pass: Pass<'f, 'a, LogAbout, LogFacts>) -> Self {
+        Self { pass, names: Default::default() }
+    }
+
+    fn name(&mut self, severity: Severity) -> NameId {
+        let Pass { shared, book, service, .. } = &mut self.pass;
+        *self.names[severity as usize].get_or_insert_with(|| {
+            book.name(shared, *service, severity.as_str().as_bytes(), NO_LIMITS, |_| LogAbout::new(severity))
+        })
+    }
+
+    fn body(&mut self, record: Record, name: NameId, body: AnyValue<'a>) {
+        let kind = BodyKind::of(body);
+        self.pass.facts(record).bodies[kind as usize] += 1;
+        match body {
+            AnyValue::Empty => {}
+            AnyValue::String(text) => self.template(record, name, &text.to_str(), body),
+            AnyValue::KvList(pairs) => {
+                self.pass.attributes(record, Kind::Body, pairs, |_, _| {});
+                match body::message(pairs) {
+                    Some(message) => self.template(record, name, &message.to_str(), AnyValue::String(message)),
+                    None => self.template(record, name, &body::shape(body), body),
+                }
+            }
+            _ => self.template(record, name, &body::shape(body), body),
+        }
+    }
+
+    /// Counts the template of a record whose body is mined as `line`.
+    fn template(&mut self, record: Record, name: NameId, line: &str, body: AnyValue<'a>) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        let Pass { shared, book, .. } = &mut self.pass;
+        let about = &mut book.names.get_mut(name).about;
+        let templates = about.templates.get_or_insert_with(|| Box::new(Templates::new(&shared.options)));
+        let id = templates.route(shared, line, |max_bytes| body::example(body, max_bytes)).0 as usize;
+        let (row, bucket) = book.windows.row_mut(record.place);
+        let counted = &mut row.facts.templates;
+        if id >= counted.len() {
+            shared.pending.bytes += (id + 1 - counted.len()) * size_of::<Tally>();
+            counted.resize(id + 1, Tally::default());
+        }
+        if counted[id].is_empty() {
+            shared.pending.rows += bucket.rows();
+        }
+        counted[id].add(record.time);
+    }
+}
+
+impl<'a> Visitor<'a> for LogPass<'_, 'a> {
+    fn resource(&mut self, resource: &Resource<'a>) {
+        self.pass.resource(resource);
+        self.names = Default::default();
+    }
+
+    fn scope(&mut self, scope: &Scope<'a>) {
+        self.pass.scope(scope);
+    }
+
+    fn log(&mut self, log: &LogRecord<'a>) {
+        let name = self.name(severity(log.severity_number, log.severity_text.as_bytes()));
+        let record = self.pass.record(name, log.time_unix_nano, log.observed_time_unix_nano);
+        self.pass.attributes(record, Kind::Attribute, log.attributes, |_, _| {});
+        if !log.event_name.is_empty() {
+            self.pass.event(record, log.event_name);
+        }
+        self.body(record, name, log.body);
+    }
+
+    fn span(&mut self, _: &Span<'a>) {}
+    fn metric(&mut self, _: &Metric<'a>) {}
+    fn data_point(&mut self, _: &DataPoint<'a>) {}
+}

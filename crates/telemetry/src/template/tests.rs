@@ -1,0 +1,387 @@
+//! What holds for every miner, whatever the lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use tallybook_core::OVERFLOW;
+
+use super::{Change, Miner, MinerOptions, Routed, Scratch, TemplateId};
+
+/// What bodies are made of, chosen so that the kinds meet in every way.
+const PIECES: &[&str] = &[
+    " ",
+    " ",
+    " ",
+    " ",
+    " ",
+    " ",
+    "  ",
+    "\n",
+    "a",
+    "b",
+    "cd",
+    "x",
+    "Jan",
+    "Mon",
+    "http",
+    "GMT",
+    "é",
+    "µs",
+    "μs",
+    "用",
+    "1",
+    "7",
+    "42",
+    "2024",
+    "01",
+    "0x",
+    "deadbeef",
+    "<*>",
+    "<*>",
+    "<",
+    ">",
+    "*",
+    ".",
+    ".",
+    ",",
+    ", ",
+    ";",
+    ":",
+    ":",
+    "://",
+    "=",
+    "-",
+    "-",
+    "+",
+    "_",
+    "/",
+    "/",
+    "//",
+    "\\",
+    "C:\\",
+    "@",
+    "%",
+    "?",
+    "!",
+    "\"",
+    "\":",
+    "'",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "|",
+    "&",
+    "#",
+    "~",
+    "\u{1b}[1m",
+    "\0",
+    "2024-01-02 03:04:05",
+    "10/Oct/2000",
+    "Jan  2 03:04:05",
+    "a/b/c",
+    "/a?b=c",
+    "a@b.cd",
+    "550e8400-e29b-abcd-abcd-446655440000",
+    "[1, ",
+    "fe80::1",
+    "<overflow>",
+];
+
+/// A body of at most so many pieces.
+pub(super) fn line(pieces: usize) -> impl Strategy<Value = String> {
+    vec(select(PIECES), 0..pieces).prop_map(|pieces| pieces.concat())
+}
+
+/// Lines as programs write them: a few formats, a few values, so that templates form, generalise and meet.
+fn lines() -> impl Strategy<Value = Vec<String>> {
+    let word = || select(vec!["a", "b", "c", "d", "e", "up", "down", "7", "<*>"]);
+    let spoken = vec(word(), 1..6).prop_map(|words| words.join(" "));
+    let named = (word(), word(), word()).prop_map(|(x, y, z)| format!("{x}: k={y}, l=\"{z}\""));
+    let pairs = (word(), word(), word()).prop_map(|(x, y, z)| format!("k={x} l=\"{y} b {z}\""));
+    let json = (word(), word(), word()).prop_map(|(x, y, z)| format!(r#"{{"k":"{x}","l":{y},"m":[{z}]}}"#));
+    vec(prop_oneof![4 => spoken, 2 => named, 1 => pairs, 1 => json, 1 => line(8)], 0..120)
+}
+
+fn options() -> impl Strategy<Value = MinerOptions> {
+    let similarity = select(vec![0.0, 0.3, 0.5, 0.7, 1.0]);
+    let children = select(vec![0, 1, 2, 4, 32]);
+    let templates = select(vec![0, 1, 5, 20, 1000]);
+    (similarity, children, templates).prop_map(|(similarity, max_children, max_templates)| MinerOptions {
+        similarity,
+        max_children,
+        max_templates,
+        ..MinerOptions::default()
+    })
+}
+
+/// Routes with buffers of its own.
+fn route(miner: &mut Miner, body: &str) -> Routed {
+    miner.route(body, &mut Scratch::default())
+}
+
+fn text(miner: &Miner, id: TemplateId) -> &str {
+    miner.template(id)
+}
+
+/// The live texts of a miner, each once.
+fn texts(miner: &Miner, ids: &BTreeSet<TemplateId>) -> BTreeSet<String> {
+    ids.iter().map(|&id| text(miner, id).to_owned()).collect()
+}
+
+/// A caller that counts by text and does with a change what its documentation says.
+#[derive(Default)]
+struct Counts {
+    by_text: BTreeMap<String, usize>,
+    ids: BTreeSet<TemplateId>,
+    scratch: Scratch,
+}
+
+impl Counts {
+    fn route(&mut self, miner: &mut Miner, body: &str) {
+        let routed = miner.route(body, &mut self.scratch);
+        let text = text(miner, routed.id).to_owned();
+        match routed.change {
+            Change::Known => assert!(self.by_text.contains_key(&text), "{text:?} was never announced"),
+            Change::New => assert!(!self.by_text.contains_key(&text), "{text:?} is there twice"),
+            Change::Generalised { from } => {
+                let moved = self.by_text.remove(&*from).expect("only a live text becomes more general");
+                assert_eq!(self.by_text.insert(text.clone(), moved), None, "{text:?} is there twice");
+            }
+            Change::Overflow => assert_eq!((routed.id, &*text), (TemplateId::OVERFLOW, OVERFLOW)),
+        }
+        if routed.id != TemplateId::OVERFLOW {
+            self.ids.insert(routed.id);
+        }
+        *self.by_text.entry(text).or_default() += 1;
+    }
+
+    fn check(&self, miner: &Miner, lines: usize) {
+        assert_eq!(self.by_text.values().sum::<usize>(), lines);
+        assert_eq!(self.ids.len(), miner.len());
+        let mut live = texts(miner, &self.ids);
+        assert_eq!(live.len(), miner.len(), "two live ids have the same text");
+        if self.by_text.contains_key(OVERFLOW) {
+            live.insert(OVERFLOW.to_owned());
+        }
+        assert_eq!(live, self.by_text.keys().cloned().collect());
+    }
+}
+
+fn learned<'a>(options: MinerOptions, texts: impl IntoIterator<Item = &'a String>) -> Miner {
+    let mut miner = Miner::new(options);
+    for learned in texts {
+        let id = miner.learn(learned);
+        assert_eq!(text(&miner, id), learned);
+    }
+    miner
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn counts_that_follow_the_changes_are_complete_and_under_live_texts(lines in lines(), options in options()) {
+        let mut miner = Miner::new(options);
+        let mut counts = Counts::default();
+        for (at, body) in lines.iter().enumerate() {
+            counts.route(&mut miner, body);
+            counts.check(&miner, at + 1);
+            prop_assert!(miner.len() <= options.max_templates);
+        }
+    }
+
+    #[test]
+    fn a_line_is_known_once_it_was_routed(lines in lines(), options in options()) {
+        let mut miner = Miner::new(options);
+        let mut scratch = Scratch::default();
+        let mut taken_in = lines.clone();
+        taken_in.retain(|body| miner.route(body, &mut scratch).id != TemplateId::OVERFLOW);
+        for body in &taken_in {
+            prop_assert_eq!(miner.route(body, &mut scratch).change, Change::Known, "{:?}", body);
+        }
+    }
+
+    #[test]
+    fn a_restart_continues(
+        (before, after, options) in (lines(), lines(), options()),
+        shuffle in any::<prop::sample::Index>(),
+    ) {
+        let mut first = Miner::new(options);
+        let mut counts = Counts::default();
+        for body in &before {
+            counts.route(&mut first, body);
+        }
+        let stored: Vec<String> = texts(&first, &counts.ids).into_iter().collect();
+        let (left, right) = stored.split_at(if stored.is_empty() { 0 } else { shuffle.index(stored.len()) });
+        let mut second = learned(options, right.iter().chain(left).chain(right));
+        prop_assert_eq!(second.len(), first.len());
+
+        // The same lines again: nothing is new. Other lines: both miners go the same way.
+        for body in before.iter().chain(&after) {
+            let (one, two) = (route(&mut first, body), route(&mut second, body));
+            prop_assert_eq!(first.template(one.id), second.template(two.id), "{:?}", body);
+            let from = |change| match change {
+                Change::Generalised { from } => Some(from),
+                _ => None,
+            };
+            prop_assert_eq!(from(one.change), from(two.change));
+            prop_assert_eq!(first.len(), second.len());
+        }
+    }
+
+    #[test]
+    fn any_texts_can_be_learned(texts in vec(any::<String>(), 0..8), some in subsequence(PIECES, 0..9), body in line(9)) {
+        let texts: Vec<String> = texts.into_iter().chain([some.concat(), some.join(" ")]).collect();
+        let mut miner = learned(MinerOptions::default(), &texts);
+        route(&mut miner, &body);
+        for text in &texts {
+            route(&mut miner, text);
+        }
+    }
+}
+
+fn route_all(miner: &mut Miner, lines: &[&str]) -> Vec<String> {
+    lines
+        .iter()
+        .map(|body| route(miner, body).id)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|id| text(miner, id).to_owned())
+        .collect()
+}
+
+#[test]
+fn words_that_differ_become_variable_and_names_do_not() {
+    let mut miner = Miner::new(MinerOptions::default());
+    let texts = route_all(&mut miner, &["login user=alice from office", "login user=bob from office"]);
+    assert_eq!(texts, ["login user=<*> from office"; 2]);
+    let texts = route_all(
+        &mut miner,
+        &[
+            r#"{"user":"alice","action":"login"}"#,
+            r#"{"user":"bob","action":"login"}"#,
+            r#"{"host":"x","action":"login"}"#,
+        ],
+    );
+    let user = r#"{"user":"<*>","action":"login"}"#;
+    assert_eq!(texts, [user, user, r#"{"host":"x","action":"login"}"#]);
+}
+
+#[test]
+fn a_quoted_word_before_a_colon_is_a_name_in_an_object_only() {
+    let mut miner = Miner::new(MinerOptions::default());
+    let texts = route_all(&mut miner, &[r#"bad value "a": no number"#, r#"bad value "b": no number"#]);
+    assert_eq!(texts, [r#"bad value "<*>": no number"#; 2]);
+    let objects = [r#"got {"b": 1, "a": "x"}"#, r#"got {"b": 1, "c": "x"}"#];
+    assert_eq!(route_all(&mut miner, &objects), [r#"got {"b": <*>, "a": "x"}"#, r#"got {"b": <*>, "c": "x"}"#]);
+}
+
+#[test]
+fn what_has_less_in_common_than_asked_stays_apart() {
+    let lines = ["disk alice is full", "disk bob was slow"];
+    let miner = |similarity| Miner::new(MinerOptions { similarity, ..MinerOptions::default() });
+    assert_eq!(route_all(&mut miner(0.5), &lines), lines);
+    assert_eq!(route_all(&mut miner(0.25), &lines), ["disk <*> <*> <*>"; 2]);
+}
+
+#[test]
+fn what_is_masked_in_both_makes_them_neither_like_nor_unlike() {
+    let mut miner = Miner::new(MinerOptions::default());
+    let texts = route_all(&mut miner, &["1 2 3 4 user alice", "1 2 3 4 user bob", "1 2 3 4 up", "1 2 3 4 down"]);
+    let user = "<*> <*> <*> <*> user <*>";
+    assert_eq!(texts, [user, user, "<*> <*> <*> <*> up", "<*> <*> <*> <*> down"]);
+}
+
+#[test]
+fn the_most_specific_template_that_covers_a_line_has_precedence() {
+    let mut miner = Miner::new(MinerOptions::default());
+    let general = miner.learn("node <*> is <*> now");
+    let special = miner.learn("node <*> is down now");
+    for (body, id) in [("node a is down now", special), ("node a is up now", general)] {
+        assert_eq!(route(&mut miner, body), Routed { id, change: Change::Known });
+    }
+}
+
+#[test]
+fn a_change_gives_the_text_before() {
+    let mut miner = Miner::new(MinerOptions::default());
+    let id = route(&mut miner, "node a is up").id;
+    let change = Change::Generalised { from: "node a is up".into() };
+    assert_eq!(route(&mut miner, "node b is up"), Routed { id, change });
+    assert_eq!(text(&miner, id), "node <*> is up");
+}
+
+#[test]
+fn a_variable_first_word_is_found_out() {
+    let mut miner = Miner::new(MinerOptions { max_children: 4, ..MinerOptions::default() });
+    let lines: Vec<String> = ('a'..='z').map(|name| format!("{name} has joined team red")).collect();
+    for body in &lines {
+        route(&mut miner, body);
+    }
+    assert_eq!(miner.len(), 5);
+    let id = route(&mut miner, "zoe has joined team red").id;
+    assert_eq!(text(&miner, id), "<*> has joined team red");
+    let change = Change::Generalised { from: "<*> has joined team red".into() };
+    assert_eq!(route(&mut miner, "zoe has joined team blue"), Routed { id, change });
+}
+
+#[test]
+fn one_shape_cannot_use_up_all_templates() {
+    let options = MinerOptions { max_templates: 40, max_children: 4, ..MinerOptions::default() };
+    let mut miner = Miner::new(options);
+    for letter in 'a'..='z' {
+        for other in 'a'..='z' {
+            route(&mut miner, &format!("{letter}{letter} {other}{letter} {letter}{other}"));
+        }
+    }
+    assert_eq!(miner.len(), 11);
+    let id = route(&mut miner, "who are you").id;
+    assert_eq!(text(&miner, id), "<*> <*> <*>");
+    assert_eq!(route(&mut miner, "another shape: room").change, Change::New);
+}
+
+#[test]
+fn past_the_last_template_all_is_overflow() {
+    let mut miner = Miner::new(MinerOptions { max_templates: 1, ..MinerOptions::default() });
+    assert_eq!(route(&mut miner, "first of 2").change, Change::New);
+    let routed = route(&mut miner, "something else");
+    assert_eq!((routed.id, routed.change), (TemplateId::OVERFLOW, Change::Overflow));
+    assert_eq!(text(&miner, routed.id), OVERFLOW);
+    assert_eq!(miner.learn("a third"), TemplateId::OVERFLOW);
+    assert_eq!(miner.learn(OVERFLOW), TemplateId::OVERFLOW);
+    assert_eq!(route(&mut miner, "first of 3").change, Change::Known);
+    miner.set_max_templates(2);
+    assert_eq!(route(&mut miner, "something else").change, Change::New);
+    miner.set_max_templates(0);
+    assert_eq!(route(&mut miner, "and more").change, Change::Overflow);
+    assert_eq!(miner.len(), 2);
+    assert_eq!(text(&miner, TemplateId(99)), OVERFLOW);
+}
+
+#[test]
+fn memory_is_bounded_and_estimated() {
+    let options = MinerOptions { max_templates: 100, ..MinerOptions::default() };
+    let mut miner = Miner::new(options);
+    assert!(miner.is_empty());
+    let empty = miner.memory_bytes();
+    for shape in 0..1000 {
+        route(&mut miner, &format!("{} x {}", "|".repeat(shape), "word ".repeat(2000)));
+    }
+    assert_eq!(miner.len(), 100);
+    assert!(miner.memory_bytes() > empty + 100 * 1000, "{}", miner.memory_bytes());
+    assert!(miner.memory_bytes() < 100 * 16 * options.max_body_bytes, "{}", miner.memory_bytes());
+}
+
+#[test]
+fn a_template_that_became_more_general_costs_what_it_costs_when_learned() {
+    let mut miner = Miner::new(MinerOptions::default());
+    for body in ["node alice is up", "node bob is up", "node bob was up"] {
+        route(&mut miner, body);
+    }
+    assert_eq!(miner.memory_bytes(), learned(MinerOptions::default(), &["node <*> <*> up".to_owned()]).memory_bytes());
+}

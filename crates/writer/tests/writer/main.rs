@@ -1,0 +1,10 @@
+//! The writer against a memory store that misbehaves on demand. Time is virtual where a test says nothing else.
+
+mod accounting;
+mod faults;
+mod pacing;
+mod queue;
+mod restore;
+mod retention;
+mod stop;
+mod support;

@@ -1,0 +1,192 @@
+//! A store that misbehaves on demand, requests, and questions that many tests ask.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message;
+use tallybook_conformance::Chaos;
+use tallybook_core::{
+    ALL_SERVICES, Ack, Batch, BatchId, Changes, Committed, Condition, Cursor, DeadLetter, Error, ErrorKind, Info,
+    Query, Record, Result, Row, RowPage, Signal, Store, StoreExt, Table, Timestamp,
+};
+use tallybook_store_memory::MemoryStore;
+use tallybook_telemetry::{Fold, FoldOptions};
+use tallybook_writer::{Accounting, Observed, QueueOptions, Refused, Stats, Writer, WriterOptions};
+use tokio::time::Instant;
+
+/// A commit that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) id: BatchId,
+    pub(crate) ack: Ack,
+    pub(crate) begun: Instant,
+    pub(crate) ended: Instant,
+}
+
+type Plan = Box<dyn Fn(u64) -> Fault + Send + Sync>;
+
+/// What a commit does instead of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// Fails for now, and nothing is stored.
+    Unavailable,
+    /// Does not say whether it happened; it did not.
+    UnknownBefore,
+    /// Does not say whether it happened; it did.
+    UnknownAfter,
+    /// Dies.
+    Panic,
+}
+
+/// A memory store whose commits are watched, and fail by chance (see [`Chaos`]) or by plan.
+#[derive(Debug)]
+pub(crate) struct Unruly {
+    pub(crate) chaos: Chaos,
+    watched: Mutex<Watched>,
+}
+
+struct Watched {
+    attempts: Vec<Attempt>,
+    plan: Plan,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.attempts.fmt(f)
+    }
+}
+
+impl Unruly {
+    pub(crate) fn new() -> Arc<Self> {
+        let watched = Watched { attempts: Vec::new(), plan: Box::new(|_| Fault::None) };
+        Arc::new(Self { chaos: Chaos::new(Arc::new(MemoryStore::new())), watched: Mutex::new(watched) })
+    }
+
+    /// The n-th commit (from 0) does what `plan` says.
+    pub(crate) fn fails(&self, plan: impl Fn(u64) -> Fault + Send + Sync + 'static) {
+        self.watched.lock().unwrap().plan = Box::new(plan);
+    }
+
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        self.watched.lock().unwrap().attempts.clone()
+    }
+
+    /// The spans of all services by name.
+    pub(crate) async fn spans(&self) -> BTreeMap<String, u64> {
+        let all = Query::new(1000).filter(Condition::Equals("service", ALL_SERVICES.into()));
+        let spans = self.list_all::<tallybook_core::Span>(all).await.unwrap();
+        spans.into_iter().map(|span| (span.name.to_string(), span.sample_count)).collect()
+    }
+
+    pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.list_all(Query::new(1000)).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Store for Unruly {
+    fn info(&self) -> Info {
+        self.chaos.info()
+    }
+
+    async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
+        let begun = Instant::now();
+        let (id, ack) = (batch.id, batch.ack);
+        let fault = {
+            let watched = self.watched.lock().unwrap();
+            (watched.plan)(watched.attempts.len() as u64)
+        };
+        let broken = |context| Error::new(ErrorKind::Unavailable, "committing a batch", context);
+        let answer = match fault {
+            Fault::None => self.chaos.commit(batch).await,
+            Fault::Unavailable => Err(broken("the store is away")),
+            Fault::UnknownBefore => Err(broken("the connection broke").applied_unknown()),
+            Fault::UnknownAfter => {
+                self.chaos.commit(batch).await.and(Err(broken("the connection broke").applied_unknown()))
+            }
+            Fault::Panic => panic!("the store has a defect"),
+        };
+        self.watched.lock().unwrap().attempts.push(Attempt { id, ack, begun, ended: Instant::now() });
+        answer
+    }
+
+    async fn select(&self, table: &'static Table, query: &Query) -> Result<RowPage> {
+        self.chaos.select(table, query).await
+    }
+
+    async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
+        self.chaos.changes(cursor, limit).await
+    }
+
+    async fn prune(
+        &self,
+        table: &'static Table,
+        before: Timestamp,
+        conditions: &[Condition],
+        limit: usize,
+    ) -> Result<u64> {
+        self.chaos.prune(table, before, conditions, limit).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.chaos.close().await
+    }
+}
+
+/// A request with one span of each name.
+pub(crate) fn request<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Bytes {
+    let service = AnyValue { value: Some(any_value::Value::StringValue("shop".into())) };
+    let spans = names.into_iter().map(|name| Span { name: name.as_ref().into(), ..Span::default() }).collect();
+    let request = ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(Resource {
+                attributes: vec![KeyValue { key: "service.name".into(), value: Some(service), ..KeyValue::default() }],
+                ..Resource::default()
+            }),
+            scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
+            ..ResourceSpans::default()
+        }],
+    };
+    request.encode_to_vec().into()
+}
+
+pub(crate) fn start(store: &Arc<Unruly>, options: WriterOptions) -> Writer {
+    Writer::start(store.clone(), Fold::new(FoldOptions::default()), options)
+}
+
+pub(crate) fn with_queue(telemetry: QueueOptions) -> WriterOptions {
+    WriterOptions { telemetry, ..WriterOptions::default() }
+}
+
+/// Writes one span of each name.
+pub(crate) async fn write<S: AsRef<str>>(
+    writer: &Writer,
+    names: impl IntoIterator<Item = S>,
+) -> Result<Observed, Refused> {
+    writer.telemetry(Signal::Span, request(names), Timestamp::now()).await
+}
+
+/// The account of telemetry, which has to balance.
+pub(crate) fn account(stats: &Stats) -> Accounting {
+    let account = stats.families.values().next().copied().unwrap_or_default();
+    let Accounting { offered, stored, merged, duplicate, rejected, shed, queued } = account;
+    assert_eq!(offered, stored + merged + duplicate + rejected + shed + queued, "{account:?}");
+    account
+}
+
+/// The place of a column that the table has for sure.
+pub(crate) fn text<'a>(table: &Table, row: &'a Row, column: &str) -> &'a str {
+    row[table.position(column).unwrap()].as_text().unwrap()
+}
+
+/// Whether the row is a span of that name.
+pub(crate) fn is_span(table: &Table, row: &Row, name: &str) -> bool {
+    table.name == tallybook_core::Span::TABLE.name && text(table, row, "name") == name
+}

@@ -1,0 +1,126 @@
+//! Clients that send one request after another and write down what became of each record.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use tokio::task::JoinSet;
+
+use crate::otlp::Export;
+use crate::server::{Client, Encoding};
+
+/// The pause after a refusal, shorter than a polite client's.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(20);
+
+/// What became of the records that were sent.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Records the server said it has.
+    pub acknowledged: u64,
+    /// Records the server did not answer for, or answered for with an error: it may have them.
+    pub unclear: u64,
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Refusals that did not say when to try again.
+    pub refusals_without_retry_after: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        let Self { acknowledged, unclear, statuses, refusals_without_retry_after } = other;
+        self.acknowledged += acknowledged;
+        self.unclear += unclear;
+        self.refusals_without_retry_after += refusals_without_retry_after;
+        for (status, count) in statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
+    }
+}
+
+/// Clients at work.
+#[derive(Debug)]
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicU64>,
+    clients: JoinSet<Tally>,
+}
+
+impl Load {
+    /// Starts `clients` clients that send what `request` makes of a running number and the records in it, with a pause
+    /// after each request.
+    pub fn start<E, F>(client: &Client, clients: usize, pause: Duration, request: F) -> Self
+    where
+        E: Export,
+        F: Fn(u64) -> (E, u64) + Send + Sync + 'static,
+    {
+        let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (request, numbers) = (Arc::new(request), Arc::new(AtomicU64::new(0)));
+        let mut tasks = JoinSet::new();
+        for _ in 0..clients {
+            let (client, stop, acknowledged) = (client.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
+            let (request, numbers) = (Arc::clone(&request), Arc::clone(&numbers));
+            tasks.spawn(async move {
+                let mut tally = Tally::default();
+                while !stop.load(Ordering::Relaxed) {
+                    let (request, records) = request(numbers.fetch_add(1, Ordering::Relaxed));
+                    let accepted = send(&client, &request, records, &mut tally).await;
+                    if accepted {
+                        acknowledged.fetch_add(records, Ordering::Relaxed);
+                    }
+                    tokio::time::sleep(if accepted { pause } else { PAUSE_AFTER_REFUSAL }).await;
+                }
+                tally
+            });
+        }
+        Self { stop, acknowledged, clients: tasks }
+    }
+
+    /// Waits until another `records` records are acknowledged.
+    ///
+    /// # Errors
+    /// When that takes longer than `limit`.
+    pub async fn wait_for(&self, records: u64, limit: Duration) -> Result<()> {
+        let goal = self.acknowledged.load(Ordering::Relaxed) + records;
+        let begun = Instant::now();
+        while self.acknowledged.load(Ordering::Relaxed) < goal {
+            if begun.elapsed() > limit {
+                bail!("{records} more records were not acknowledged within {} s", limit.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Lets every client finish what it is at.
+    ///
+    /// # Errors
+    /// When a client panicked.
+    pub async fn stop(mut self) -> Result<Tally> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut total = Tally::default();
+        while let Some(tally) = self.clients.join_next().await {
+            total += tally?;
+        }
+        Ok(total)
+    }
+}
+
+async fn send<E: Export>(client: &Client, request: &E, records: u64, tally: &mut Tally) -> bool {
+    let Ok(answer) = client.post(E::SIGNAL, Encoding::Protobuf, None, request.encode_to_vec()).await else {
+        tally.unclear += records;
+        return false;
+    };
+    *tally.statuses.entry(answer.status).or_default() += 1;
+    if answer.status == 200 {
+        tally.acknowledged += records;
+        return true;
+    }
+    tally.unclear += records;
+    if answer.header("retry-after").is_none() {
+        tally.refusals_without_retry_after += 1;
+    }
+    false
+}

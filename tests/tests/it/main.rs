@@ -1,0 +1,14 @@
+//! What crosses crates, tested on the real binary. One binary for all, so that tests of every kind run beside each other.
+
+mod at_once;
+mod bombs;
+mod crashes;
+mod disks;
+mod documented_sql;
+mod floods;
+mod fuzzer;
+mod malformed;
+mod refusals;
+mod same_answers;
+mod sdks;
+mod traps;

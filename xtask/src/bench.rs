@@ -1,0 +1,39 @@
+//! `cargo xtask bench`: one benchmark, in release mode, against a release server.
+
+use std::ffi::OsString;
+
+use anyhow::{Result, bail};
+use cargo_metadata::Metadata;
+
+use crate::{checkout::Checkout, command::run as run_command};
+
+const PACKAGE: &str = "tallybook-benches";
+
+/// Takes a name and its arguments. Builds the server as a user would, then runs the benchmark with `TALLYBOOK_BIN` set to it.
+pub(crate) fn run(checkout: &Checkout, words: &[OsString]) -> Result<()> {
+    let names = names(&checkout.metadata()?);
+    let Some((name, args)) = words.split_first() else {
+        bail!("which benchmark? There are: {}", names.join(", "));
+    };
+    let Some(name) = names.iter().find(|known| name == known.as_str()) else {
+        bail!("no benchmark {}; there are: {}", name.display(), names.join(", "));
+    };
+    // A build of its own: together with the benchmark it would get the benchmark's features as well.
+    run_command(&mut checkout.cargo(["build", "--release", "--package", "tallybook"]))?;
+    let arguments = ["run", "--release", "--package", PACKAGE, "--bin", name, "--"];
+    run_command(checkout.cargo(arguments).args(args).env("TALLYBOOK_BIN", checkout.server("release")))
+}
+
+/// The benchmarks there are, by name.
+fn names(metadata: &Metadata) -> Vec<String> {
+    let mut names: Vec<String> = metadata
+        .workspace_packages()
+        .into_iter()
+        .filter(|package| package.name == PACKAGE)
+        .flat_map(|package| &package.targets)
+        .filter(|target| target.is_bin())
+        .map(|target| target.name.clone())
+        .collect();
+    names.sort();
+    names
+}

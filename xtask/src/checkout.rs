@@ -1,0 +1,84 @@
+//! Where things are: the checkout, what cargo builds, and the cache folder outside both.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
+use sha2::{Digest, Sha256};
+
+use crate::command::cargo;
+
+/// The workspace this runs in.
+#[derive(Debug)]
+pub(crate) struct Checkout {
+    /// The folder of the root Cargo.toml.
+    pub(crate) root: PathBuf,
+    target: PathBuf,
+}
+
+impl Checkout {
+    /// Asks cargo which workspace the current folder belongs to.
+    pub(crate) fn find() -> Result<Self> {
+        let metadata = MetadataCommand::new().no_deps().exec()?;
+        Ok(Self {
+            root: metadata.workspace_root.into_std_path_buf(),
+            target: metadata.target_directory.into_std_path_buf(),
+        })
+    }
+
+    /// The whole dependency graph, with every feature on and for every platform.
+    pub(crate) fn metadata(&self) -> Result<Metadata> {
+        let metadata = MetadataCommand::new()
+            .manifest_path(self.root.join("Cargo.toml"))
+            .features(CargoOpt::AllFeatures)
+            .other_options(vec!["--locked".to_owned()])
+            .exec()?;
+        Ok(metadata)
+    }
+
+    /// `cargo <args>` at the root of the workspace.
+    pub(crate) fn cargo<const N: usize>(&self, args: [&str; N]) -> Command {
+        let mut command = cargo();
+        command.args(args).current_dir(&self.root);
+        command
+    }
+
+    /// The server as a build with this profile's folder (`debug`, `release`) leaves it.
+    pub(crate) fn server(&self, profile: &str) -> PathBuf {
+        self.target.join(profile).join("tallybook")
+    }
+
+    /// The pinned Python packages, as pip reads them.
+    pub(crate) fn requirements(&self) -> PathBuf {
+        self.root.join("xtask/requirements.txt")
+    }
+
+    /// The virtual environment with exactly these requirements. Its name holds their hash, so that two checkouts with
+    /// different requirements never change each other's.
+    pub(crate) fn python_environment(&self) -> Result<PathBuf> {
+        let path = self.requirements();
+        let requirements = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let hash = hex::encode(Sha256::digest(requirements));
+        Ok(cache()?.join(format!("python-{}", &hash[..16])))
+    }
+
+    /// What tests learn about this machine: where the server's binary and Python with its packages are.
+    pub(crate) fn test_environment(&self) -> Result<[(&'static str, PathBuf); 2]> {
+        Ok([
+            ("TALLYBOOK_BIN", self.server("debug")),
+            ("TALLYBOOK_PYTHON", self.python_environment()?.join("bin/python")),
+        ])
+    }
+}
+
+fn cache() -> Result<PathBuf> {
+    let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| Path::is_absolute(path));
+    let Some(cache) = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache"))) else {
+        bail!("no place for a cache: set HOME or XDG_CACHE_HOME to an absolute path");
+    };
+    Ok(cache.join("tallybook"))
+}

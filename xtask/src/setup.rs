@@ -1,0 +1,104 @@
+//! What the tests need beside Rust: Python with the packages of requirements.txt, the sqlite3 command line
+//! tool, and PostgreSQL.
+
+use std::{
+    fs::{self, File},
+    io::stderr,
+    path::Path,
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use fs4::fs_std::FileExt;
+
+use crate::{
+    checkout::Checkout,
+    command::{self, succeeds},
+    postgres,
+};
+
+/// Fails unless this is a Python that can make virtual environments and that the packages support.
+const PYTHON_PROBE: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))";
+
+/// Finds the package in the environment, which breaks when the Python it was made with is replaced.
+const PACKAGE_PROBE: &str = "import importlib.util as u, sys; sys.exit(u.find_spec('schemathesis') is None)";
+
+/// The file that says that an environment is complete.
+const STAMP: &str = "complete";
+
+/// Installs what is missing; quick when nothing is.
+pub(crate) fn run(checkout: &Checkout) -> Result<()> {
+    let missing = missing_packages();
+    if !missing.is_empty() {
+        install(&missing)?;
+        if !missing_packages().is_empty() {
+            bail!("installed, but still not usable (Python 3.11 or later?): {}", missing.join(" "));
+        }
+    }
+    let environment = checkout.python_environment()?;
+    make_environment(&environment, &checkout.requirements())
+        .with_context(|| format!("cannot make {}", environment.display()))
+}
+
+/// The Debian packages whose programs are not there or do not work.
+fn missing_packages() -> Vec<&'static str> {
+    let mut missing = Vec::new();
+    if !succeeds(Command::new("python3").args(["-c", PYTHON_PROBE])) {
+        missing.extend(["python3", "python3-venv"]);
+    }
+    if !succeeds(Command::new("sqlite3").arg("--version")) {
+        missing.push("sqlite3");
+    }
+    if postgres::programs().is_none() {
+        missing.push("postgresql");
+    }
+    missing
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    if !postgres::is_root() || !succeeds(Command::new("apt-get").arg("--version")) {
+        bail!("the tests need {0}; install them first, on Debian with: sudo apt-get install {0}", packages.join(" "));
+    }
+    talk(Command::new("apt-get").args(["update", "--quiet"]))?;
+    talk(
+        Command::new("apt-get")
+            .args(["install", "--quiet", "--yes", "--no-install-recommends"])
+            .args(packages)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
+/// Standard output belongs to what `cargo xtask setup` prints for the shell.
+fn talk(command: &mut Command) -> Result<()> {
+    command::run(command.stdout(stderr()))
+}
+
+fn make_environment(environment: &Path, requirements: &Path) -> Result<()> {
+    if is_complete(environment) {
+        return Ok(());
+    }
+    if let Some(cache) = environment.parent() {
+        fs::create_dir_all(cache)?;
+    }
+    // Two checkouts may be set up at the same time; the second finds the work done.
+    let lock = File::create(environment.with_extension("lock"))?;
+    lock.lock_exclusive()?;
+    if is_complete(environment) {
+        return Ok(());
+    }
+    let python = environment.join("bin/python");
+    talk(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
+    talk(
+        Command::new(python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .arg("--requirement")
+            .arg(requirements),
+    )?;
+    fs::write(environment.join(STAMP), "")?;
+    Ok(())
+}
+
+fn is_complete(environment: &Path) -> bool {
+    let python = environment.join("bin/python");
+    environment.join(STAMP).exists() && succeeds(Command::new(python).args(["-c", PACKAGE_PROBE]))
+}
