@@ -16,7 +16,8 @@ use crate::command;
 const USER: &str = "postgres";
 
 /// What the tests do with it is thrown away, so nothing is worth an fsync; and there are many small databases at a time.
-const OPTIONS: &str = "-c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off -c max_connections=300";
+const OPTIONS: &str =
+    "-c listen_addresses=127.0.0.1 -c ssl=on -c fsync=off -c full_page_writes=off -c max_connections=300";
 
 /// A running cluster; stopped and removed when dropped.
 #[derive(Debug)]
@@ -43,7 +44,11 @@ impl Cluster {
                 .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync"])
                 .args(["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]),
         )?;
-        let options = format!("{OPTIONS} -p {port} -k {}", folder.display());
+        cluster.make_certificates()?;
+        let options = format!(
+            "{OPTIONS} -p {port} -k {0} -c ssl_cert_file={0}/server.crt -c ssl_key_file={0}/server.key",
+            folder.display()
+        );
         command::run(
             cluster
                 .program("pg_ctl")
@@ -65,8 +70,43 @@ impl Cluster {
         &self.programs
     }
 
+    /// The certificate of the authority that signed the server's.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    /// An authority, and a certificate for `localhost` signed by it.
+    fn make_certificates(&self) -> Result<()> {
+        let days = ["-days", "2"];
+        let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+        let authority = ["-subj", "/CN=Tallybook test authority", "-keyout", "ca.key", "-out", "ca.crt"];
+        let server = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "server.key"];
+        let signed = [
+            "-CA",
+            "ca.crt",
+            "-CAkey",
+            "ca.key",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-out",
+            "server.crt",
+        ];
+        let openssl = || {
+            let mut command = self.as_user("openssl".as_ref());
+            command.args(["req", "-x509"]).args(days).args(new_key);
+            command
+        };
+        command::run(openssl().args(authority))?;
+        command::run(openssl().args(server).args(signed))
+    }
+
     fn program(&self, name: &str) -> Command {
-        let program = self.programs.join(name);
+        let mut command = self.as_user(&self.programs.join(name));
+        command.arg("--pgdata").arg(self.folder.path().join("data"));
+        command
+    }
+
+    fn as_user(&self, program: &Path) -> Command {
         let mut command = if is_root() {
             let mut command = Command::new("runuser");
             command.args(["-u", USER, "--"]).arg(program);
@@ -75,7 +115,7 @@ impl Cluster {
             Command::new(program)
         };
         // The current folder may be one that the other user cannot enter.
-        command.current_dir(self.folder.path()).arg("--pgdata").arg(self.folder.path().join("data"));
+        command.current_dir(self.folder.path());
         command
     }
 }

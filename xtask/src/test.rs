@@ -70,7 +70,9 @@ fn tests(checkout: &Checkout, counts: &mut Counts) -> Result<()> {
     let mut command = checkout.cargo(arguments);
     command.envs(checkout.test_environment()?);
     let cluster = Cluster::start()?;
-    command.env("TALLYBOOK_POSTGRES_URL", cluster.url()).env("TALLYBOOK_POSTGRES_PROGRAMS", cluster.programs());
+    command.env("TALLYBOOK_POSTGRES_URL", cluster.url());
+    command.env("TALLYBOOK_POSTGRES_CA", cluster.authority());
+    command.env("TALLYBOOK_POSTGRES_PROGRAMS", cluster.programs());
     counted(&mut command, counts)
 }
 

@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use tallybook_benches::load::{self, Done};
 use tallybook_benches::payload::{self, Kind};
 use tallybook_benches::server::Server;
-use tallybook_telemetry::template::{Miner, MinerOptions};
+use tallybook_telemetry::template::{Miner, MinerOptions, Scratch};
 
 /// Loads a server process over loopback (OTLP/HTTP, protobuf) and prints tables in Markdown.
 #[derive(Parser)]
@@ -94,10 +94,10 @@ fn memory() -> Result<()> {
 fn miner() {
     let mut random = SmallRng::seed_from_u64(7);
     let lines: Vec<String> = (0..200_000).map(|_| payload::log_line(&mut random)).collect();
-    let mut miner = Miner::new(MinerOptions::default());
+    let (mut miner, mut scratch) = (Miner::new(MinerOptions::default()), Scratch::default());
     let started = Instant::now();
     for line in &lines {
-        std::hint::black_box(miner.route(line));
+        std::hint::black_box(miner.route(line, &mut scratch));
     }
     let per_second = lines.len() as f64 / started.elapsed().as_secs_f64();
     let mut table = markdown(["template miner alone", "measured", "asked"]);

@@ -1,5 +1,7 @@
 //! A database of its own for each test, in the cluster that `cargo xtask test` starts.
 
+pub(crate) mod proxy;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tallybook_core::{Error, ErrorKind, Result};
@@ -23,7 +25,7 @@ impl Database {
     /// Its URL; it is made at the first call.
     pub(crate) async fn url(&self) -> Result<String> {
         let cluster = cluster()?;
-        let admin = connect(&format!("{cluster}/postgres")).await?;
+        let admin = connect(&format!("{cluster}/postgres?sslmode=disable")).await?;
         let found = admin
             .query_one("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", &[&self.name])
             .await
@@ -31,7 +33,7 @@ impl Database {
         if !found.get::<_, bool>(0) {
             admin.batch_execute(&format!("CREATE DATABASE {}", self.name)).await.map_err(unreachable)?;
         }
-        Ok(format!("{cluster}/{}", self.name))
+        Ok(format!("{cluster}/{}?sslmode=disable", self.name))
     }
 }
 
@@ -42,7 +44,7 @@ impl Drop for Database {
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let admin = connect(&format!("{}/postgres", cluster()?)).await?;
+                let admin = connect(&format!("{}/postgres?sslmode=disable", cluster()?)).await?;
                 admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.map_err(unreachable)
             })
         });

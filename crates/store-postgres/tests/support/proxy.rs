@@ -1,0 +1,134 @@
+//! A proxy that cuts the connection at a chosen message, and counts them.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+/// Time for the server to do what it was told before its answer is thrown away.
+const SERVER_WORKS: Duration = Duration::from_millis(30);
+
+/// Where the next connection is cut; messages are counted from the moment this is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Before the message with this number reaches the server.
+    BeforeRequest(usize),
+    /// After it has reached the server, before any more answers come back.
+    BeforeAnswer(usize),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cut: Option<Cut>,
+    messages: usize,
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound port");
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = state.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&server).await.expect("the server is there");
+                tokio::spawn(pass(client, server, shared.clone()));
+            }
+        });
+        Self { address, state }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Counts from now on and cuts once.
+    pub(crate) fn cut_at(&self, cut: Cut) {
+        *self.state.lock().expect("no panic") = State { cut: Some(cut), messages: 0 };
+    }
+
+    /// Counts from now on.
+    pub(crate) fn count(&self) {
+        *self.state.lock().expect("no panic") = State::default();
+    }
+
+    /// Messages of clients since the count began; and whether a cut still waits for its message.
+    pub(crate) fn seen(&self) -> (usize, bool) {
+        let state = self.state.lock().expect("no panic");
+        (state.messages, state.cut.is_some())
+    }
+}
+
+async fn pass(client: TcpStream, server: TcpStream, state: Arc<Mutex<State>>) {
+    let (client_read, client_write) = client.into_split();
+    let (server_read, server_write) = server.into_split();
+    let deaf = CancellationToken::new();
+    tokio::select! {
+        () = requests(client_read, server_write, state, deaf.clone()) => {}
+        () = answers(server_read, client_write, deaf) => {}
+    }
+}
+
+async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, deaf: CancellationToken) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(read) = from.read(&mut buffer).await {
+        if read == 0 {
+            return;
+        }
+        if deaf.is_cancelled() {
+            // Read and thrown away, so that the server is not held up.
+            continue;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: Arc<Mutex<State>>, deaf: CancellationToken) {
+    // The first message has no type.
+    let mut head_len = 4;
+    loop {
+        let mut message = vec![0; head_len];
+        if from.read_exact(&mut message).await.is_err() {
+            return;
+        }
+        let length = u32::from_be_bytes(message[head_len - 4..].try_into().expect("four bytes")) as usize;
+        let mut body = vec![0; length - 4];
+        if from.read_exact(&mut body).await.is_err() {
+            return;
+        }
+        message.extend(body);
+        head_len = 5;
+        let cut = {
+            let mut state = state.lock().expect("no panic");
+            let number = state.messages;
+            state.messages += 1;
+            state.cut.take_if(|cut| matches!(cut, Cut::BeforeRequest(at) | Cut::BeforeAnswer(at) if *at == number))
+        };
+        match cut {
+            Some(Cut::BeforeRequest(_)) => return,
+            Some(Cut::BeforeAnswer(_)) => {
+                deaf.cancel();
+                let _ = to.write_all(&message).await;
+                tokio::time::sleep(SERVER_WORKS).await;
+                return;
+            }
+            None => {}
+        }
+        if to.write_all(&message).await.is_err() {
+            return;
+        }
+    }
+}
