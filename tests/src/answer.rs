@@ -1,6 +1,8 @@
 //! What a server answered.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use prost::Message as _;
@@ -78,6 +80,22 @@ impl Answer {
                 Ok(RpcStatus { code, message, details: Vec::new() })
             }
             other => bail!("{other:?} is no encoding of OTLP"),
+        }
+    }
+
+    /// Whether a client that OTLP tells of may send this again: the answer says when.
+    ///
+    /// # Errors
+    /// When the details of a gRPC status cannot be read.
+    pub fn asks_for_a_retry(&self) -> Result<bool> {
+        const RETRYABLE: [u32; 2] = [8, 14];
+        match self.header("grpc-status-details-bin") {
+            Some(details) => {
+                let status = RpcStatus::decode(STANDARD_NO_PAD.decode(details.trim_end_matches('='))?.as_slice())?;
+                let says_when = status.details.iter().any(|detail| detail.type_url.ends_with("google.rpc.RetryInfo"));
+                Ok(RETRYABLE.contains(&self.grpc_code()?) && says_when)
+            }
+            None => Ok([429, 503].contains(&self.status) && self.header("retry-after").is_some()),
         }
     }
 

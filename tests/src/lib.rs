@@ -5,6 +5,7 @@ pub mod answer;
 pub mod disk;
 pub mod load;
 pub mod otlp;
+pub mod postgres;
 pub mod server;
 pub mod setup;
 pub mod tools;

@@ -1,6 +1,5 @@
 //! Clients that send one request after another and write down what became of each record.
 
-use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +14,13 @@ use crate::server::{Client, Encoding};
 /// The pause after a refusal, shorter than a polite client's.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(20);
 
+/// How a client speaks to the server.
+#[derive(Clone, Copy, Debug)]
+enum Transport {
+    Http,
+    Grpc,
+}
+
 /// What became of the records that were sent.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -22,21 +28,19 @@ pub struct Tally {
     pub acknowledged: u64,
     /// Records the server did not answer for, or answered for with an error: it may have them.
     pub unclear: u64,
-    /// Answers by status.
-    pub statuses: BTreeMap<u16, u64>,
-    /// Refusals that did not say when to try again.
-    pub refusals_without_retry_after: u64,
+    /// Requests that were refused for now: the answer says when to try again.
+    pub put_off: u64,
+    /// Every other refusal, in words.
+    pub refusals: Vec<String>,
 }
 
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
-        let Self { acknowledged, unclear, statuses, refusals_without_retry_after } = other;
+        let Self { acknowledged, unclear, put_off, refusals } = other;
         self.acknowledged += acknowledged;
         self.unclear += unclear;
-        self.refusals_without_retry_after += refusals_without_retry_after;
-        for (status, count) in statuses {
-            *self.statuses.entry(status).or_default() += count;
-        }
+        self.put_off += put_off;
+        self.refusals.extend(refusals);
     }
 }
 
@@ -49,8 +53,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts `clients` clients that send what `request` makes of a running number and the records in it, with a pause
-    /// after each request.
+    /// Starts `clients` clients, every other one over gRPC, that send what `request` makes of a running number and the
+    /// records in it, with a pause after each request.
     pub fn start<E, F>(client: &Client, clients: usize, pause: Duration, request: F) -> Self
     where
         E: Export,
@@ -59,14 +63,14 @@ impl Load {
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (request, numbers) = (Arc::new(request), Arc::new(AtomicU64::new(0)));
         let mut tasks = JoinSet::new();
-        for _ in 0..clients {
+        for transport in [Transport::Http, Transport::Grpc].into_iter().cycle().take(clients) {
             let (client, stop, acknowledged) = (client.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
             let (request, numbers) = (Arc::clone(&request), Arc::clone(&numbers));
             tasks.spawn(async move {
                 let mut tally = Tally::default();
                 while !stop.load(Ordering::Relaxed) {
                     let (request, records) = request(numbers.fetch_add(1, Ordering::Relaxed));
-                    let accepted = send(&client, &request, records, &mut tally).await;
+                    let accepted = send(&client, transport, &request, records, &mut tally).await;
                     if accepted {
                         acknowledged.fetch_add(records, Ordering::Relaxed);
                     }
@@ -108,19 +112,29 @@ impl Load {
     }
 }
 
-async fn send<E: Export>(client: &Client, request: &E, records: u64, tally: &mut Tally) -> bool {
-    let Ok(answer) = client.post(E::SIGNAL, Encoding::Protobuf, None, request.encode_to_vec()).await else {
+/// Sends a request; says whether the server took it.
+async fn send<E: Export>(client: &Client, transport: Transport, request: &E, records: u64, tally: &mut Tally) -> bool {
+    let bytes = request.encode_to_vec();
+    let answer = match transport {
+        Transport::Http => client.post(E::SIGNAL, Encoding::Protobuf, None, bytes).await,
+        Transport::Grpc => client.call(E::SIGNAL, None, &bytes).await,
+    };
+    let Ok(answer) = answer else {
         tally.unclear += records;
         return false;
     };
-    *tally.statuses.entry(answer.status).or_default() += 1;
-    if answer.status == 200 {
+    let taken = match transport {
+        Transport::Http => answer.status == 200,
+        Transport::Grpc => answer.grpc_code().is_ok_and(|code| code == 0),
+    };
+    if taken {
         tally.acknowledged += records;
         return true;
     }
     tally.unclear += records;
-    if answer.header("retry-after").is_none() {
-        tally.refusals_without_retry_after += 1;
+    match answer.asks_for_a_retry() {
+        Ok(true) => tally.put_off += 1,
+        _ => tally.refusals.push(format!("{answer:?}")),
     }
     false
 }

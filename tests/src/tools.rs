@@ -54,7 +54,7 @@ pub async fn run(mut command: tokio::process::Command) -> Result<String> {
 /// When the tool is missing or complains.
 pub fn sqlite3(database: &Path, sql: &str) -> Result<Vec<Value>> {
     let output = Command::new("sqlite3")
-        .args(["-readonly", "-json"])
+        .args(["-readonly", "-json", "-cmd", ".timeout 5000"])
         .arg(database)
         .arg(sql)
         .stdin(Stdio::null())

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use settings::{Resolved, Settings};
@@ -68,7 +69,13 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast::<clap::Error>() {
-            Ok(usage) => usage.exit(),
+            Ok(usage) => match usage.kind() {
+                ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+                    eprintln!("tallybook: {}", one_line(&usage));
+                    ExitCode::FAILURE
+                }
+                _ => usage.exit(),
+            },
             Err(error) => {
                 eprintln!("tallybook: {error:#}");
                 ExitCode::FAILURE
@@ -77,9 +84,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// What clap says about a bad value, without its heading and its pointer to the help: a bad value in the environment is
+/// no question of usage.
+fn one_line(bad_value: &clap::Error) -> String {
+    let text = bad_value.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("For more information"));
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 fn run() -> Result<()> {
     // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
-    let file = Cli::parse().config;
+    let file = Cli::try_parse()?.config;
     let matches = settings::with_file(Cli::command(), file.as_deref(), &["serve", "config"])?.try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {

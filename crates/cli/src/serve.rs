@@ -1,6 +1,7 @@
 //! `tallybook serve`: the store, the writer and the server, opened in this order and closed in the other.
 
 use std::io::IsTerminal as _;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -20,7 +21,8 @@ use crate::settings::{AckLevel, Settings, WhenFull};
 /// # Errors
 /// One sentence when a setting is wrong, the store or a port cannot be opened, or what was queued could not be written.
 pub(crate) fn run(settings: &Settings, demo: bool) -> Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Migrations tell of every step, even before an error that is the only thing to say.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,refinery_core=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings, demo))
 }

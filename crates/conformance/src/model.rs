@@ -33,8 +33,7 @@ pub(crate) const CASES: &[Case] = &[
 
 /// Repeats a run that failed.
 const SEED_VARIABLE: &str = "CONFORMANCE_SEED";
-/// How many sequences of steps are tried; more for a long run by night.
-const RUNS_VARIABLE: &str = "CONFORMANCE_RUNS";
+/// Sequences of steps, each over a new store. For a longer search, run the case again: every run has a new seed.
 const RUNS: u32 = 24;
 const STEPS_MAX: usize = 24;
 /// Each step less costs a new store.
@@ -65,6 +64,8 @@ enum Step {
     Follow {
         limit: usize,
     },
+    /// Only where a store is persistent.
+    Restart,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -82,18 +83,16 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         4 => (tables, any::<u64>()).prop_map(|(table, seed)| Step::Select { table, seed }),
         3 => (1..30_usize).prop_map(|limit| Step::Follow { limit }),
+        1 => Just(Step::Restart),
     ]
 }
 
 /// Takes many random sequences of steps, each over a fresh store as `wrap` makes it.
 async fn try_steps(new_place: NewPlace, wrap: fn(Arc<dyn Store>, u64) -> Arc<dyn Store>) {
-    let seed = from_environment(SEED_VARIABLE).unwrap_or_else(rand::random::<u64>);
-    let config = Config {
-        cases: from_environment(RUNS_VARIABLE).unwrap_or(RUNS),
-        max_shrink_iters: SHRINK_STEPS_MAX,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let seed = std::env::var(SEED_VARIABLE).ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    eprintln!("{SEED_VARIABLE}={seed}");
+    let config =
+        Config { cases: RUNS, max_shrink_iters: SHRINK_STEPS_MAX, failure_persistence: None, ..Config::default() };
     let runtime = tokio::runtime::Handle::current();
     let runs = tokio::task::spawn_blocking(move || {
         let mut seed_bytes = [0; 32];
@@ -103,9 +102,7 @@ async fn try_steps(new_place: NewPlace, wrap: fn(Arc<dyn Store>, u64) -> Arc<dyn
         TestRunner::new_with_rng(config, random).run(&steps, |(steps, fault_seed)| {
             runtime.block_on(async {
                 let place = new_place();
-                let store = wrap(open(&*place).await, fault_seed);
-                take_steps(&steps, &*store).await;
-                store.close().await.expect("the store closes");
+                take_steps(&steps, async || wrap(open(&*place).await, fault_seed)).await;
             });
             Ok(())
         })
@@ -115,7 +112,8 @@ async fn try_steps(new_place: NewPlace, wrap: fn(Arc<dyn Store>, u64) -> Arc<dyn
     }
 }
 
-async fn take_steps(steps: &[Step], store: &dyn Store) {
+async fn take_steps(steps: &[Step], open: impl AsyncFn() -> Arc<dyn Store>) {
+    let mut store = open().await;
     let reference = MemoryStore::new();
     let mut sender = Sender::new();
     let mut sent: Vec<Arc<Batch>> = Vec::new();
@@ -124,21 +122,21 @@ async fn take_steps(steps: &[Step], store: &dyn Store) {
         match *step {
             Step::Commit { ref rows, ref moves, durable } => {
                 let batch = batch(&mut sender, rows, moves, durable);
-                let outcome = send_until_answered(store, &batch).await;
+                let outcome = send_until_answered(&*store, &batch).await;
                 assert!(matches!(outcome, None | Some(Outcome::Applied)), "a new batch: {outcome:?}");
                 send(&reference, &batch).await;
                 sent.push(batch);
             }
             Step::SendAgain { back } => {
                 let Some(batch) = sent.iter().rev().nth(back) else { continue };
-                let outcome = send_until_answered(store, batch).await;
+                let outcome = send_until_answered(&*store, batch).await;
                 assert!(matches!(outcome, None | Some(Outcome::Duplicate)), "a known batch: {outcome:?}");
             }
             Step::Prune { table, before, only_hours, limit } => {
                 let hours = [Condition::Equals("window", "hour".into())];
                 let windowed = only_hours && TABLES[table].position("window").is_some();
                 let conditions = if windowed { &hours[..] } else { &[] };
-                let gone = prune_all(store, table, before, conditions, limit).await;
+                let gone = prune_all(&*store, table, before, conditions, limit).await;
                 assert_eq!(gone, prune_all(&reference, table, before, conditions, limit).await);
             }
             Step::Select { table, seed } => {
@@ -148,16 +146,23 @@ async fn take_steps(steps: &[Step], store: &dyn Store) {
                 let found = store.select(table, &query).await.expect("the store lists a table");
                 assert_eq!(found, expected, "`{}` {query:?}", table.name);
             }
-            Step::Follow { limit } => drop(follower.page(store, limit).await),
+            Step::Follow { limit } => drop(follower.page(&*store, limit).await),
+            Step::Restart if store.info().persistent => {
+                store.close().await.expect("the store closes");
+                drop(store);
+                store = open().await;
+            }
+            Step::Restart => {}
         }
     }
     let expected = contents(&reference).await;
-    assert_same(&contents(store).await, &expected);
-    follower.catch_up(store, 13).await;
+    assert_same(&contents(&*store).await, &expected);
+    follower.catch_up(&*store, 13).await;
     assert_same(&follower.contents_within(&expected), &expected);
     let mut late = Follower::new();
-    late.catch_up(store, 17).await;
+    late.catch_up(&*store, 17).await;
     assert_same(&late.contents(), &expected);
+    store.close().await.expect("the store closes");
 }
 
 fn batch(sender: &mut Sender, rows: &[(usize, u64)], moves: &[u64], durable: bool) -> Arc<Batch> {
@@ -197,8 +202,4 @@ async fn prune_all(store: &dyn Store, table: usize, before: i64, conditions: &[C
         }
         all += gone;
     }
-}
-
-fn from_environment<T: std::str::FromStr>(variable: &str) -> Option<T> {
-    std::env::var(variable).ok()?.parse().ok()
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,9 +71,12 @@ pub fn case<F: Future<Output = ()> + Send + 'static>(name: &str, body: impl FnOn
         let ended = runtime.block_on(async { tokio::time::timeout(CASE_TIME_LIMIT, tokio::spawn(body())).await });
         // Waits for nothing, so that a case which hangs is reported and the next one runs.
         runtime.shutdown_background();
-        ended
-            .map_err(|_| format!("not over after {} s", CASE_TIME_LIMIT.as_secs()))?
-            .map_err(|panic| panic.to_string().into())
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            // Shown by the harness with its own message.
+            Ok(Err(failure)) => resume_unwind(failure.try_into_panic()?),
+            Err(_) => Err(format!("not over after {} s", CASE_TIME_LIMIT.as_secs()).into()),
+        }
     })
 }
 

@@ -224,23 +224,34 @@ impl Query {
             directed(ordering.unwrap_or(Ordering::Equal)).is_gt()
         };
         let fits = |row: &&Row| columns.iter().all(|(at, condition)| condition.holds(&row[*at]));
-        let mut found: Vec<&Row> = rows.filter(fits).collect();
-        let total = self.total.then_some(found.len() as u64);
-        if let Some(position) = &self.after {
-            found.retain(|row| behind(row, position));
-        }
-        // Only the page itself needs to be in order.
         let end = usize::try_from(self.offset).unwrap_or(usize::MAX).saturating_add(self.limit);
-        let more = found.len() > end;
-        if more {
-            found.select_nth_unstable_by(end, |a, b| compare(a, b));
-            found.truncate(end);
+        // One row more than the page ends with says whether there are more.
+        let kept = end.saturating_add(1);
+        let mut found: Vec<&Row> = Vec::new();
+        let mut last_kept = None;
+        let mut total = 0;
+        for row in rows.filter(fits) {
+            total += 1;
+            // Of a long list most rows are past the page, which one comparison shows; only the others are put in order.
+            if self.after.as_ref().is_some_and(|position| !behind(row, position))
+                || last_kept.is_some_and(|last| compare(row, last).is_gt())
+            {
+                continue;
+            }
+            found.push(row);
+            if found.len() >= kept.saturating_mul(2).max(64) {
+                found.select_nth_unstable_by(kept - 1, |a, b| compare(a, b));
+                found.truncate(kept);
+                last_kept = found.last().copied();
+            }
         }
         found.sort_unstable_by(|a, b| compare(a, b));
+        let more = found.len() > end;
+        found.truncate(end);
         let start = found.len().min(usize::try_from(self.offset).unwrap_or(usize::MAX));
         let rows: Vec<Row> = found[start..].iter().map(|row| self.without_sketches((*row).clone())).collect();
         let next = if more { rows.last().map(|row| Self::position(&order, row)) } else { None };
-        Ok(RowPage { rows, total, next })
+        Ok(RowPage { rows, total: self.total.then_some(total), next })
     }
 
     fn without_sketches(&self, mut row: Row) -> Row {
@@ -263,5 +274,53 @@ impl RowPage {
     pub fn into_records<R: Record>(self) -> Result<Page<R>> {
         let items = self.rows.into_iter().map(R::from_row).collect::<Result<_>>()?;
         Ok(Page { items, total: self.total, next: self.next })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Service, Timestamp};
+
+    #[test]
+    fn every_page_is_what_sorting_the_whole_list_would_show() {
+        // Shuffled names; five values to sort by, so that many rows tie.
+        let rows: Vec<Row> = (0..300_u64)
+            .map(|at| Service {
+                name: format!("{:03}", at * 7 % 300).into(),
+                metric_points: 0,
+                spans: at * 11 % 5,
+                log_records: at,
+                first_seen: Timestamp(0),
+                last_seen: Timestamp(0),
+            })
+            .map(|service| service.to_row())
+            .collect();
+        for descending in [false, true] {
+            let mut sorted = rows.clone();
+            sorted.sort_by(|a, b| (&a[2], &a[0]).cmp(&(&b[2], &b[0])));
+            if descending {
+                sorted.reverse();
+            }
+            for start in [None, Some(0), Some(7), Some(150), Some(299)] {
+                let behind = start.map_or(0, |start| start + 1);
+                for (offset, limit) in
+                    [(0, 1), (0, 0), (3, 10), (0, 40), (70, 100), (0, 300), (299, 2), (0, usize::MAX), (1000, 5)]
+                {
+                    let mut query = Query { offset, total: true, ..Query::new(limit).sort("spans", descending) };
+                    let order = query.check(Service::TABLE).expect("the query fits");
+                    query.after = start.map(|start| Query::position(&order, &sorted[start]));
+                    let page = query.apply(Service::TABLE, rows.iter()).expect("the query fits");
+                    let left = &sorted[behind.min(sorted.len())..];
+                    let left = &left[left.len().min(offset as usize)..];
+                    let shown = &left[..left.len().min(limit)];
+                    assert_eq!(page.rows, shown, "{query:?}");
+                    assert_eq!(page.total, Some(300));
+                    let more = left.len() > limit;
+                    let last = shown.last().filter(|_| more).map(|row| Query::position(&order, row));
+                    assert_eq!(page.next, last, "{query:?}");
+                }
+            }
+        }
     }
 }

@@ -43,7 +43,7 @@ fn attributes(record: u64) -> Vec<KeyValue> {
     ]
 }
 
-fn resource() -> Option<Resource> {
+fn resource() -> Resource {
     let attributes = vec![
         attribute("service.name", "checkout"),
         attribute("service.version", "1.4.2"),
@@ -51,11 +51,11 @@ fn resource() -> Option<Resource> {
         attribute("host.name", "ip-10-0-12-7"),
         attribute("telemetry.sdk.language", "rust"),
     ];
-    Some(Resource { attributes, ..Resource::default() })
+    Resource { attributes, ..Resource::default() }
 }
 
-fn scope() -> Option<InstrumentationScope> {
-    Some(InstrumentationScope { name: "shop.http".into(), version: "0.3.1".into(), ..InstrumentationScope::default() })
+fn scope() -> InstrumentationScope {
+    InstrumentationScope { name: "shop.http".into(), version: "0.3.1".into(), ..InstrumentationScope::default() }
 }
 
 fn body(record: u64) -> String {
@@ -96,8 +96,8 @@ fn logs(records: std::ops::Range<u64>) -> Vec<u8> {
         ..LogRecord::default()
     };
     let scope_logs =
-        vec![ScopeLogs { scope: scope(), log_records: records.map(record).collect(), ..ScopeLogs::default() }];
-    let resource_logs = vec![ResourceLogs { resource: resource(), scope_logs, ..ResourceLogs::default() }];
+        vec![ScopeLogs { scope: Some(scope()), log_records: records.map(record).collect(), ..ScopeLogs::default() }];
+    let resource_logs = vec![ResourceLogs { resource: Some(resource()), scope_logs, ..ResourceLogs::default() }];
     ExportLogsServiceRequest { resource_logs }.encode_to_vec()
 }
 
@@ -115,8 +115,9 @@ fn spans(records: std::ops::Range<u64>) -> Vec<u8> {
         status: Some(Status { code: 1, ..Status::default() }),
         ..Span::default()
     };
-    let scope_spans = vec![ScopeSpans { scope: scope(), spans: records.map(span).collect(), ..ScopeSpans::default() }];
-    let resource_spans = vec![ResourceSpans { resource: resource(), scope_spans, ..ResourceSpans::default() }];
+    let scope_spans =
+        vec![ScopeSpans { scope: Some(scope()), spans: records.map(span).collect(), ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { resource: Some(resource()), scope_spans, ..ResourceSpans::default() }];
     ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }
 
@@ -145,15 +146,19 @@ fn metrics(records: std::ops::Range<u64>) -> Vec<u8> {
 }
 
 fn metrics_request(metrics: Vec<Metric>) -> Vec<u8> {
-    let scope_metrics = vec![ScopeMetrics { scope: scope(), metrics, ..ScopeMetrics::default() }];
-    let resource_metrics = vec![ResourceMetrics { resource: resource(), scope_metrics, ..ResourceMetrics::default() }];
+    let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics, ..ScopeMetrics::default() }];
+    let resource_metrics =
+        vec![ResourceMetrics { resource: Some(resource()), scope_metrics, ..ResourceMetrics::default() }];
     ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
 }
 
 fn throughput(criterion: &mut Criterion) {
-    let makers: [(Signal, fn(std::ops::Range<u64>) -> Vec<u8>); 3] =
-        [(Signal::Log, logs), (Signal::Span, spans), (Signal::Metric, metrics)];
-    for (signal, make) in makers {
+    for signal in [Signal::Log, Signal::Span, Signal::Metric] {
+        let make = match signal {
+            Signal::Log => logs,
+            Signal::Span => spans,
+            Signal::Metric => metrics,
+        };
         let mut group = criterion.benchmark_group(signal.as_str());
         group.throughput(Throughput::Elements(RECORDS)).sample_size(20);
         for batch in [1000, 100] {

@@ -36,7 +36,7 @@ struct Retrying {
 }
 
 /// What a request brought into the fold.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Folded {
     pub(crate) records: u64,
     pub(crate) rejected: u64,

@@ -37,6 +37,8 @@ async fn ends_well_under_load(setup: &Setup) -> Result<()> {
     loads.wait().await?;
     server.stop().await?;
     let tallies = loads.stop().await?;
+    // Until the end, whoever is refused is told that it is for now.
+    assert!(tallies.0.iter().all(|tally| tally.refusals.is_empty()), "{:?}", tallies.0);
     check_integrity(&setup.database())?;
 
     let server = setup.start().await?;

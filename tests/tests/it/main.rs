@@ -3,11 +3,13 @@
 mod at_once;
 mod bombs;
 mod crashes;
+mod demo;
 mod disks;
 mod documented_sql;
 mod floods;
 mod fuzzer;
 mod malformed;
+mod postgres;
 mod refusals;
 mod same_answers;
 mod sdks;

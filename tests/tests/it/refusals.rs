@@ -24,7 +24,7 @@ async fn a_second_process_on_the_same_folder_is_refused() -> Result<()> {
     let first = Setup::new()?;
     let server = first.start().await?;
     let second = Setup::new()?.data_in(first.data_dir());
-    second.start_refused().await?.says(&[&first.data_dir().to_string_lossy(), "another process"])?;
+    second.start_refused().await?.says(&[&first.data_dir().to_string_lossy(), "uses the data folder"])?;
     server.send(&logs("checkout", vec![log("still here")])).await?;
     assert_eq!(server.list("services").await?.len(), 1);
     server.stop().await

@@ -52,9 +52,10 @@ impl<'f, 'a> LogPass<'f, 'a> {
     }
 
     fn name(&mut self, severity: Severity) -> NameId {
-        let Pass { shared, book, service, .. } = &mut self.pass;
+        let service = self.pass.service();
+        let Pass { shared, book, .. } = &mut self.pass;
         *self.names[severity as usize].get_or_insert_with(|| {
-            book.name(shared, *service, severity.as_str().as_bytes(), NO_LIMITS, |_| LogAbout::new(severity))
+            book.name(shared, service, severity.as_str().as_bytes(), NO_LIMITS, |_| LogAbout::new(severity))
         })
     }
 

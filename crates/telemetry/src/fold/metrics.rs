@@ -58,8 +58,9 @@ impl<'f, 'a> MetricPass<'f, 'a> {
     /// The metric's id; known of it is now what this request says.
     fn update(&mut self) -> NameId {
         let metric = &self.metric;
-        let Pass { shared, book, service, scope_name, scope_version, .. } = &mut self.pass;
-        let name = book.name(shared, *service, metric.name.as_bytes(), self.limits, |_| MetricAbout::default());
+        let service = self.pass.service();
+        let Pass { shared, book, scope_name, scope_version, .. } = &mut self.pass;
+        let name = book.name(shared, service, metric.name.as_bytes(), self.limits, |_| MetricAbout::default());
         let about = &mut book.names.get_mut(name).about;
         about.metric_type = metric.kind.map(metric_type).or(about.metric_type);
         about.temporality = metric.kind.and_then(|kind| temporality(kind, metric.temporality)).or(about.temporality);

@@ -19,7 +19,9 @@ pub(super) struct Pass<'f, 'a, A, F> {
     pub(super) shared: &'f mut Shared,
     pub(super) book: &'f mut Book<A, F>,
     pub(super) clock: Clock,
-    pub(super) service: ServiceId,
+    /// `service.name`, and the service of that name since the first record: a resource without records does not count.
+    service_name: Text<'a>,
+    service: Option<ServiceId>,
     pub(super) scope_name: Repeated<'a>,
     pub(super) scope_version: Repeated<'a>,
     resource: Vec<SharedAttribute<'a>>,
@@ -59,7 +61,8 @@ impl<'f, 'a, A, F: Default> Pass<'f, 'a, A, F> {
             shared,
             book,
             clock,
-            service: ServiceId::OVERFLOW,
+            service_name: Text::default(),
+            service: None,
             scope_name: Repeated::default(),
             scope_version: Repeated::default(),
             resource: Vec::new(),
@@ -76,9 +79,16 @@ impl<'f, 'a, A, F: Default> Pass<'f, 'a, A, F> {
             AnyValue::String(name) if pair.key.as_bytes() == b"service.name" => Some(name),
             _ => None,
         });
-        self.service = self.shared.service(name.unwrap_or_default().as_bytes());
+        self.service_name = name.unwrap_or_default();
+        self.service = None;
         read_shared(&mut self.resource, resource.attributes);
         self.scope.clear();
+    }
+
+    /// The service that the present resource belongs to.
+    #[inline]
+    pub(super) fn service(&mut self) -> ServiceId {
+        *self.service.get_or_insert_with(|| self.shared.service(self.service_name.as_bytes()))
     }
 
     pub(super) fn scope(&mut self, scope: &Scope<'a>) {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::FoldOptions;
+use tallybook_core::OVERFLOW;
+
 use super::clean::{clean, clean_name};
 use super::keys::{Cursor, Keys, Kind};
 use super::services::{ServiceId, Services, UNKNOWN_SERVICE};
@@ -110,7 +112,8 @@ impl Shared {
             _ => self.options.max_keys_per_name,
         };
         let held = keys.heap_bytes();
-        let slot = if keys.count(cursor.kind()) < limit && self.keys < self.options.max_keys_total {
+        let has_room = keys.count(cursor.kind()) < limit && self.keys < self.options.max_keys_total;
+        let slot = if has_room && text != OVERFLOW {
             self.keys += 1;
             let text = self.texts.intern(text);
             keys.add(cursor, text)
@@ -119,10 +122,7 @@ impl Shared {
                 Kind::EventName => self.overflowed.events += 1,
                 _ => self.overflowed.keys += 1,
             }
-            match keys.find(cursor, TextId::OVERFLOW) {
-                Some(slot) => slot,
-                None => keys.add(cursor, TextId::OVERFLOW),
-            }
+            keys.find(cursor, TextId::OVERFLOW).unwrap_or_else(|| keys.add(cursor, TextId::OVERFLOW))
         };
         self.key_bytes += keys.heap_bytes() - held;
         slot

@@ -59,8 +59,9 @@ impl<'a> Visitor<'a> for SpanPass<'_, 'a> {
     }
 
     fn span(&mut self, span: &Span<'a>) {
-        let Pass { shared, book, service, scope_name, scope_version, .. } = &mut self.pass;
-        let name = book.name(shared, *service, span.name.as_bytes(), self.limits, SpanAbout::new);
+        let service = self.pass.service();
+        let Pass { shared, book, scope_name, scope_version, .. } = &mut self.pass;
+        let name = book.name(shared, service, span.name.as_bytes(), self.limits, SpanAbout::new);
         let about = &mut book.names.get_mut(name).about;
         scope_name.replace(&mut about.scope_name);
         scope_version.replace(&mut about.scope_version);

@@ -1,4 +1,5 @@
-//! Resources, scopes, log records and spans as views of the request's bytes. Fields may come in any order; the last one counts.
+//! Resources, scopes, log records and spans as views of the request's bytes. Fields may come in any order; of a field
+//! that is not a list, the last one counts.
 
 use super::list::{List, View, fields};
 use super::value::{AnyValue, Attributes, Text};

@@ -34,7 +34,7 @@ pub struct MinerOptions {
 
 impl Default for MinerOptions {
     fn default() -> Self {
-        Self { similarity: 0.5, max_children: 32, max_templates: 1000, max_body_bytes: 4096, max_tokens: 256 }
+        Self { similarity: 0.5, max_children: 32, max_templates: 1000, max_body_bytes: 1536, max_tokens: 256 }
     }
 }
 

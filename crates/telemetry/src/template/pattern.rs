@@ -32,8 +32,10 @@ impl Template {
         }
     }
 
+    /// Bytes on the heap, about.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.text.len() + size_of::<u64>() * self.words.len()
+        // Two allocations have a header each, and an `Arc` two counters.
+        self.text.len() + size_of::<u64>() * self.words.len() + 48
     }
 
     /// True if every word is the line's or variable, and all between the words is the line's.

@@ -18,7 +18,8 @@ fn array(values: Vec<AnyValue>) -> AnyValue {
 #[test]
 fn the_severity_is_the_number_first_then_the_text() {
     let mut catalogue = Catalogue::default();
-    let severe = |number, text: &str| LogRecord { severity_number: number, severity_text: text.into(), ..log("x", &[]) };
+    let severe =
+        |number, text: &str| LogRecord { severity_number: number, severity_text: text.into(), ..log("x", &[]) };
     let records = vec![severe(18, "info"), severe(0, "Warning"), severe(0, "critical"), severe(0, "?"), severe(9, "")];
     catalogue.logs(&logs(SHOP, records));
     let rows = catalogue.rows::<Log>();
@@ -57,8 +58,7 @@ fn bodies_of_every_kind_have_a_template() {
         with_body(string("  ")),
     ];
     catalogue.logs(&logs(SHOP, records));
-    let expected =
-        [("<*>", 1), ("[<*>]", 1), ("m <*>", 1), ("user <*> logged in", 2), ("{a=<*>, b=<*>}", 2)];
+    let expected = [("<*>", 1), ("[<*>]", 1), ("m <*>", 1), ("user <*> logged in", 2), ("{a=<*>, b=<*>}", 2)];
     assert_eq!(catalogue.templates(), expected.map(|(text, count)| (text.to_owned(), count)));
 }
 

@@ -7,9 +7,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use tallybook_core::{ALL_SERVICES, Metric, MetricBucket, MetricType, Scope, Temporality, Window};
 
-use crate::support::{
-    Catalogue, Pairs, SHOP, TIME, gauge, metric, metrics, pairs, point, scope, scoped_metrics,
-};
+use crate::support::{Catalogue, Pairs, SHOP, TIME, gauge, metric, metrics, pairs, point, scope, scoped_metrics};
 
 fn histogram(bounds: &[f64]) -> ProtoMetric {
     let point = HistogramDataPoint {
@@ -72,7 +70,10 @@ fn every_type_is_told_apart_with_what_describes_it() {
     let row = catalogue.row(shop("up_and_down"));
     assert_eq!((row.temporality, row.monotonic), (Some(Temporality::Cumulative), Some(false)));
     let row = catalogue.row(shop("counter"));
-    assert_eq!((row.metric_type, row.temporality, row.monotonic), (MetricType::Sum, Some(Temporality::Delta), Some(true)));
+    assert_eq!(
+        (row.metric_type, row.temporality, row.monotonic),
+        (MetricType::Sum, Some(Temporality::Delta), Some(true))
+    );
     assert_eq!(catalogue.row(shop("exponential")).metric_type, MetricType::ExponentialHistogram);
     let row = catalogue.row(shop("summary"));
     assert_eq!((row.metric_type, row.quantiles.as_deref()), (MetricType::Summary, Some(&[0.5, 0.99][..])));
@@ -113,13 +114,8 @@ fn the_service_that_reported_last_describes_a_metric_of_all_services() {
 #[test]
 fn series_are_distinct_label_sets_in_any_order_with_the_resource() {
     let mut catalogue = Catalogue::default();
-    let sets: [Pairs<'_>; 5] = [
-        &[("a", "1"), ("b", "2")],
-        &[("b", "2"), ("a", "1")],
-        &[("a", "2"), ("b", "1")],
-        &[("a", "1")],
-        &[],
-    ];
+    let sets: [Pairs<'_>; 5] =
+        [&[("a", "1"), ("b", "2")], &[("b", "2"), ("a", "1")], &[("a", "2"), ("b", "1")], &[("a", "1")], &[]];
     let points = || sets.iter().map(|set| point(set)).collect();
     for host in ["x", "y"] {
         for _ in 0..2 {
@@ -170,7 +166,8 @@ fn points_of_a_metric_without_a_name_are_rejected_with_a_message() {
 #[test]
 fn a_metric_without_data_points_is_not_there() {
     let mut catalogue = Catalogue::default();
-    let request = metrics(SHOP, vec![gauge("empty", vec![]), ProtoMetric { name: "no data".into(), ..Default::default() }]);
+    let request =
+        metrics(SHOP, vec![gauge("empty", vec![]), ProtoMetric { name: "no data".into(), ..Default::default() }]);
     assert_eq!(catalogue.metrics(&request).records, 0);
     assert!(catalogue.rows::<Metric>().is_empty());
     assert_eq!(catalogue.fold.stats().metrics, 0);

@@ -72,8 +72,8 @@ pub(crate) fn metric(name: &str, data: Data) -> Metric {
     Metric { name: name.into(), data: Some(data), ..Metric::default() }
 }
 
-fn resource(attributes: Pairs<'_>) -> Option<Resource> {
-    Some(Resource { attributes: pairs(attributes), ..Resource::default() })
+fn resource(attributes: Pairs<'_>) -> Resource {
+    Resource { attributes: pairs(attributes), ..Resource::default() }
 }
 
 pub(crate) fn scope(name: &str, version: &str, attributes: Pairs<'_>) -> InstrumentationScope {
@@ -85,7 +85,8 @@ pub(crate) fn scope(name: &str, version: &str, attributes: Pairs<'_>) -> Instrum
 pub(crate) fn scoped_spans(attributes: Pairs<'_>, groups: Vec<(InstrumentationScope, Vec<Span>)>) -> Vec<u8> {
     let group = |(scope, spans)| ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() };
     let scope_spans = groups.into_iter().map(group).collect();
-    let resource_spans = vec![ResourceSpans { resource: resource(attributes), scope_spans, ..ResourceSpans::default() }];
+    let resource_spans =
+        vec![ResourceSpans { resource: Some(resource(attributes)), scope_spans, ..ResourceSpans::default() }];
     ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }
 
@@ -95,13 +96,14 @@ pub(crate) fn spans(attributes: Pairs<'_>, spans: Vec<Span>) -> Vec<u8> {
 
 pub(crate) fn logs(attributes: Pairs<'_>, log_records: Vec<LogRecord>) -> Vec<u8> {
     let scope_logs = vec![ScopeLogs { log_records, ..ScopeLogs::default() }];
-    let resource_logs = vec![ResourceLogs { resource: resource(attributes), scope_logs, ..ResourceLogs::default() }];
+    let resource_logs =
+        vec![ResourceLogs { resource: Some(resource(attributes)), scope_logs, ..ResourceLogs::default() }];
     ExportLogsServiceRequest { resource_logs }.encode_to_vec()
 }
 
 pub(crate) fn scoped_metrics(attributes: Pairs<'_>, scope: InstrumentationScope, metrics: Vec<Metric>) -> Vec<u8> {
     let scope_metrics = vec![ScopeMetrics { scope: Some(scope), metrics, ..ScopeMetrics::default() }];
-    let resource = resource(attributes);
+    let resource = Some(resource(attributes));
     let resource_metrics = vec![ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() }];
     ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
 }
@@ -155,7 +157,7 @@ impl Catalogue {
         self.id.seq += 1;
         let records = Records { catalogue: catalogue.clone(), ..Records::default() };
         let batch = Batch { id: self.id, ack: Ack::Written, records };
-        self.store.commit(&batch).now_or_never().expect("nothing to wait for").expect("a commit");
+        self.store.commit(batch.into()).now_or_never().expect("nothing to wait for").expect("a commit");
         catalogue
     }
 
@@ -197,9 +199,7 @@ impl Catalogue {
 
     /// The row of a key of a service's name.
     pub(crate) fn key(&mut self, service: &str, name: &str, scope: Scope, key: &str) -> AttributeKey {
-        self.row(|row: &AttributeKey| {
-            (&*row.service, &*row.name, row.scope, &*row.key) == (service, name, scope, key)
-        })
+        self.row(|row: &AttributeKey| (&*row.service, &*row.name, row.scope, &*row.key) == (service, name, scope, key))
     }
 
     pub(crate) fn key_buckets(&mut self, key: &str) -> Vec<AttributeKeyBucket> {

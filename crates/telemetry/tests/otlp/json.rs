@@ -122,6 +122,44 @@ fn integers_are_numbers_or_strings_and_may_be_written_with_an_exponent_or_a_zero
 }
 
 #[test]
+fn every_enum_value_is_known_by_its_name_and_by_its_number() {
+    use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
+    use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+    use opentelemetry_proto::tonic::trace::v1::{span::SpanKind, status::StatusCode};
+
+    let severities = (0..25).filter_map(|number| SeverityNumber::try_from(number).ok());
+    for (severity, number) in severities.zip(0..) {
+        let name = severity.as_str_name();
+        assert_eq!(
+            see_log(&format!(r#"{{"severityNumber":"{name}"}}"#)),
+            see_log(&format!(r#"{{"severityNumber":{number}}}"#))
+        );
+    }
+    let span = |span: &str| {
+        see_json(Signal::Span, &format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#))
+    };
+    for number in 0..6 {
+        let name = SpanKind::try_from(number).unwrap().as_str_name();
+        assert_eq!(span(&format!(r#"{{"kind":"{name}"}}"#)), span(&format!(r#"{{"kind":{number}}}"#)));
+    }
+    for number in 0..3 {
+        let name = StatusCode::try_from(number).unwrap().as_str_name();
+        let by_number = span(&format!(r#"{{"status":{{"code":{number}}}}}"#));
+        assert_eq!(span(&format!(r#"{{"status":{{"code":"{name}"}}}}"#)), by_number);
+    }
+    for number in 0..3 {
+        let name = AggregationTemporality::try_from(number).unwrap().as_str_name();
+        let metric = |value: &str| {
+            format!(
+                r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"sum":{{"aggregationTemporality":{value}}}}}]}}]}}]}}"#
+            )
+        };
+        let by_number = see_json(Signal::Metric, &metric(&number.to_string()));
+        assert_eq!(see_json(Signal::Metric, &metric(&format!(r#""{name}""#))), by_number);
+    }
+}
+
+#[test]
 fn doubles_are_exact_and_may_have_no_finite_value() {
     let cases = [
         ("637.704", 637.704),

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use prost::Message;
 use tallybook_core::Signal;
 use tallybook_telemetry::DecodeErrorKind;
-use tallybook_telemetry::otlp::{Counts, validate};
+use tallybook_telemetry::otlp::{
+    Attributes, Counts, DataPoint, LogRecord, Metric, Resource, Scope, Span, Visitor, hash_value, validate,
+};
 
 use crate::samples;
 use crate::seen::{Seen, expected_logs, expected_metrics, expected_traces, see};
@@ -176,6 +178,74 @@ fn a_known_field_of_another_wire_type_is_refused_by_name() {
     for (request, path) in refused {
         let error = validate(Signal::Log, &request).unwrap_err();
         assert_eq!((error.kind(), error.path()), (DecodeErrorKind::WrongType, path), "{error}");
+    }
+}
+
+#[test]
+fn a_packed_list_that_ends_inside_a_number_is_refused() {
+    let histogram = |point: &[u8]| in_request(&field(9, &field(1, point)));
+    let buckets = |buckets: &[u8]| in_request(&field(10, &field(1, &field(8, buckets))));
+    assert!(see(Signal::Metric, &histogram(&field(7, &[0; 16]))).is_ok());
+    assert!(see(Signal::Metric, &buckets(&field(2, &[0x80, 0x01, 5]))).is_ok());
+    for request in [histogram(&field(7, &[0; 15])), histogram(&field(6, &[0; 9])), buckets(&field(2, &[5, 0x80]))] {
+        let error = validate(Signal::Metric, &request).unwrap_err();
+        assert_eq!(error.kind(), DecodeErrorKind::Truncated, "{error}");
+    }
+}
+
+/// Counts what it sees and keeps nothing.
+#[derive(Default)]
+struct Counting {
+    attributes: usize,
+    hashes: u64,
+}
+
+impl Counting {
+    fn count(&mut self, attributes: Attributes<'_>) {
+        for pair in attributes {
+            self.attributes += 1;
+            self.hashes ^= hash_value(pair.value);
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for Counting {
+    fn resource(&mut self, resource: &Resource<'a>) {
+        self.count(resource.attributes);
+    }
+
+    fn scope(&mut self, scope: &Scope<'a>) {
+        self.count(scope.attributes);
+    }
+
+    fn log(&mut self, record: &LogRecord<'a>) {
+        self.count(record.attributes);
+    }
+
+    fn span(&mut self, span: &Span<'a>) {
+        self.count(span.attributes);
+        span.events.iter().for_each(|event| self.count(event.attributes));
+        span.links.iter().for_each(|link| self.count(link.attributes));
+    }
+
+    fn metric(&mut self, _metric: &Metric<'a>) {}
+
+    fn data_point(&mut self, point: &DataPoint<'a>) {
+        self.count(point.attributes);
+        self.hashes ^= point.explicit_bounds.iter().map(f64::to_bits).sum::<u64>();
+        self.hashes ^= point.quantiles.iter().map(|at| at.value.to_bits()).fold(0, u64::wrapping_add);
+    }
+}
+
+#[test]
+fn checking_visiting_and_hashing_allocate_nothing() {
+    for (signal, request) in samples::protobuf() {
+        let mut counting = Counting::default();
+        let asked = allocation_counter::measure(|| {
+            validate(signal, &request).expect("a valid request").visit(&mut counting);
+        });
+        assert!(counting.attributes > 4);
+        assert_eq!(asked.count_total, 0, "{signal:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value::Value,
+    AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList, any_value::Value,
 };
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
@@ -49,7 +49,16 @@ fn any(value: Value) -> AnyValue {
 }
 
 fn resource() -> Resource {
-    Resource { attributes: vec![pair("service.name", string("my.service"))], ..Resource::default() }
+    Resource {
+        attributes: vec![pair("service.name", string("my.service"))],
+        dropped_attributes_count: 7,
+        entity_refs: vec![EntityRef {
+            schema_url: "https://opentelemetry.io/schemas/1.30.0".into(),
+            r#type: "service".into(),
+            id_keys: vec!["service.name".into(), "service.namespace".into()],
+            description_keys: vec!["service.version".into()],
+        }],
+    }
 }
 
 fn scope() -> InstrumentationScope {
@@ -115,7 +124,14 @@ pub(crate) fn logs() -> ExportLogsServiceRequest {
 pub(crate) const LOGS_JSON: &str = r#"{
   "resourceLogs": [
     {
-      "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "my.service"}}]},
+      "resource": {
+        "attributes": [{"key": "service.name", "value": {"stringValue": "my.service"}}],
+        "droppedAttributesCount": 7,
+        "entityRefs": [{
+          "schemaUrl": "https://opentelemetry.io/schemas/1.30.0", "type": "service",
+          "idKeys": ["service.name", "service.namespace"], "descriptionKeys": ["service.version"]
+        }]
+      },
       "scopeLogs": [{
         "scope": {
           "name": "my.library",
@@ -192,8 +208,10 @@ pub(crate) fn traces() -> ExportTraceServiceRequest {
         links: vec![Link {
             trace_id: vec![0x5C; 16],
             span_id: vec![0xEC; 8],
+            trace_state: "vendor=2".into(),
             attributes: vec![pair("link.kind", string("follows"))],
-            ..Link::default()
+            dropped_attributes_count: 6,
+            flags: 0x300,
         }],
         dropped_links_count: 5,
         status: Some(Status { message: "it broke".into(), code: 2 }),
@@ -207,7 +225,14 @@ pub(crate) fn traces() -> ExportTraceServiceRequest {
 
 pub(crate) const TRACES_JSON: &str = r#"{
   "resourceSpans": [{
-    "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "my.service"}}]},
+    "resource": {
+      "attributes": [{"key": "service.name", "value": {"stringValue": "my.service"}}],
+      "droppedAttributesCount": 7,
+      "entityRefs": [{
+        "schemaUrl": "https://opentelemetry.io/schemas/1.30.0", "type": "service",
+        "idKeys": ["service.name", "service.namespace"], "descriptionKeys": ["service.version"]
+      }]
+    },
     "scopeSpans": [{
       "scope": {
         "name": "my.library",
@@ -244,6 +269,9 @@ pub(crate) const TRACES_JSON: &str = r#"{
           "links": [{
             "traceId": "5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c",
             "spanId": "ecececececececec",
+            "traceState": "vendor=2",
+            "droppedAttributesCount": 6,
+            "flags": 768,
             "attributes": [{"key": "link.kind", "value": {"stringValue": "follows"}}]
           }],
           "droppedLinksCount": 5,
@@ -353,7 +381,14 @@ pub(crate) fn metrics() -> ExportMetricsServiceRequest {
 
 pub(crate) const METRICS_JSON: &str = r#"{
   "resourceMetrics": [{
-    "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "my.service"}}]},
+    "resource": {
+      "attributes": [{"key": "service.name", "value": {"stringValue": "my.service"}}],
+      "droppedAttributesCount": 7,
+      "entityRefs": [{
+        "schemaUrl": "https://opentelemetry.io/schemas/1.30.0", "type": "service",
+        "idKeys": ["service.name", "service.namespace"], "descriptionKeys": ["service.version"]
+      }]
+    },
     "scopeMetrics": [{
       "scope": {
         "name": "my.library",

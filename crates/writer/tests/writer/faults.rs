@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use tallybook_core::{DeadLetter, Record};
+use tallybook_core::{Cursor, DeadLetter, Record, Span, Store};
 use tallybook_writer::{Health, Refused, WriterOptions};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Fault, Unruly, account, is_span, start, write};
+use crate::support::{Fault, Unruly, account, is_span, start, text, write};
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_whose_fate_is_unclear_is_sent_again_under_its_name_and_counts_once() {
@@ -31,11 +31,13 @@ async fn retries_back_off_and_stay_below_five_seconds_apart() {
     write(&writer, ["a"]).await.unwrap();
     let attempts = store.attempts();
     let waits: Vec<_> = attempts.windows(2).map(|pair| pair[1].begun - pair[0].ended).collect();
+    let planned = |nth: usize| Duration::from_millis((100 << nth).min(5000));
     for (nth, wait) in waits.iter().enumerate() {
-        let planned = Duration::from_millis((100 << nth).min(5000));
+        let planned = planned(nth);
         assert!(*wait >= planned.mul_f64(0.74) && *wait <= planned.mul_f64(1.26), "wait {nth} was {wait:?}");
     }
-    assert!(waits.windows(2).any(|pair| pair[1] != pair[0] * 2), "no jitter in {waits:?}");
+    let jittered = |(nth, wait): (usize, &Duration)| wait.abs_diff(planned(nth)) > Duration::from_millis(2);
+    assert!(waits.iter().enumerate().any(jittered), "no jitter in {waits:?}");
     assert_eq!(writer.stats().retries, 12);
 }
 
@@ -107,6 +109,25 @@ async fn a_bad_record_becomes_a_dead_letter_and_everything_else_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_that_is_split_reaches_the_store_in_its_order() {
+    let store = Unruly::new();
+    store.chaos.refuse(|table, row| is_span(table, row, "n33"));
+    let writer = start(&store, WriterOptions::default());
+    write(&writer, (10..60).map(|name| format!("n{name}"))).await.unwrap();
+
+    let changes = store.changes(&Cursor::START, 10_000).await.unwrap().changes;
+    let of_one_service = changes
+        .iter()
+        .filter(|change| change.table.name == Span::TABLE.name && text(change.table, &change.row, "service") == "shop");
+    let by_revision: Vec<(u64, &str)> =
+        of_one_service.map(|change| (change.revision, text(change.table, &change.row, "name"))).collect();
+    assert_eq!(by_revision.len(), 49);
+    for (earlier, later) in by_revision.iter().zip(&by_revision[1..]) {
+        assert!(earlier.0 == later.0 || earlier.1 < later.1, "{earlier:?} came before {later:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_of_which_nothing_could_be_stored_is_answered_as_rejected() {
     let store = Unruly::new();
     store.chaos.refuse(|table, row| is_span(table, row, "bad"));
@@ -175,9 +196,16 @@ async fn a_writer_that_died_of_a_defect_refuses_and_reports_it() {
     let store = Unruly::new();
     store.fails(|_| Fault::Panic);
     let writer = start(&store, WriterOptions::default());
-    assert!(matches!(write(&writer, ["a"]).await, Err(Refused::Unacknowledged { .. })));
-    assert_eq!(write(&writer, ["b"]).await, Err(Refused::Stopping));
+    let committing = write(&writer, ["a"]);
+    let pending = async {
+        sleep(Duration::from_millis(500)).await;
+        write(&writer, ["b"]).await
+    };
+    let (committing, pending) = tokio::join!(committing, pending);
+    assert!(matches!(committing, Err(Refused::Unacknowledged { .. })));
+    assert!(matches!(pending, Err(Refused::Unacknowledged { .. })));
+    assert_eq!(write(&writer, ["c"]).await, Err(Refused::Stopping));
     assert!(matches!(writer.health(), Health::Failing { .. }));
     let stopped = writer.stop(Duration::from_secs(1)).await;
-    assert_eq!((stopped.drained, stopped.records_left), (false, 1));
+    assert_eq!((stopped.drained, stopped.records_left), (false, 2));
 }

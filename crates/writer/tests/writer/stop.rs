@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tallybook_writer::{AckLevel, QueueOptions, Refused, State, WriterOptions};
+use tallybook_writer::{AckLevel, QueueOptions, Refused, State, WhenFull, WriterOptions};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{Fault, Unruly, account, start, with_queue, write};
@@ -86,6 +86,33 @@ async fn a_stop_that_cannot_write_gives_up_in_time_and_says_what_is_left() {
     }
     assert_eq!(waiting.await.unwrap(), Err(Refused::Stopping));
     assert_eq!(account(&writer.stats()).queued, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_room_learns_of_the_stop_at_once() {
+    let store = Unruly::new();
+    store.chaos.delay(Duration::from_secs(20));
+    let queue = QueueOptions {
+        ack: AckLevel::Queued,
+        when_full: WhenFull::Block { limit: Duration::from_secs(60) },
+        max_pending_rows: 1,
+        ..QueueOptions::default()
+    };
+    let writer = start(&store, with_queue(queue));
+    write(&writer, ["committing"]).await.unwrap();
+    sleep(Duration::from_millis(1)).await;
+    write(&writer, ["pending"]).await.unwrap();
+    let asked = Instant::now();
+    let stop = async {
+        sleep(Duration::from_secs(1)).await;
+        writer.stop(Duration::from_secs(60)).await
+    };
+    let waiting = async {
+        assert_eq!(write(&writer, ["waiting"]).await, Err(Refused::Stopping));
+        assert_eq!(asked.elapsed().as_secs(), 1);
+    };
+    let (stopped, ()) = tokio::join!(stop, waiting);
+    assert!(stopped.drained);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use tallybook_core::{
 use tallybook_store_memory::MemoryStore;
 use tallybook_telemetry::{Fold, FoldOptions};
 use tallybook_writer::{Accounting, Observed, QueueOptions, Refused, Stats, Writer, WriterOptions};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// A commit that was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +42,7 @@ pub(crate) enum Fault {
     UnknownBefore,
     /// Does not say whether it happened; it did.
     UnknownAfter,
-    /// Dies.
+    /// Dies after a second.
     Panic,
 }
 
@@ -111,7 +112,10 @@ impl Store for Unruly {
             Fault::UnknownAfter => {
                 self.chaos.commit(batch).await.and(Err(broken("the connection broke").applied_unknown()))
             }
-            Fault::Panic => panic!("the store has a defect"),
+            Fault::Panic => {
+                sleep(Duration::from_secs(1)).await;
+                panic!("the store has a defect");
+            }
         };
         self.watched.lock().unwrap().attempts.push(Attempt { id, ack, begun, ended: Instant::now() });
         answer

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tallybook_core::{CatalogueDelta, Sketch, Span, SpanPattern, hash_bytes};
 
-use super::sums::{Facts, Sum};
+use super::sums::Facts;
 use super::{Sums, View, rows_of};
+use crate::fold::names::NameId;
 use crate::fold::spans::{SpanAbout, SpanFacts};
 use crate::fold::tally::Tally;
 
@@ -48,23 +49,23 @@ pub(super) fn rows(view: &mut View<'_, SpanAbout>, sums: &Sums<'_, SpanFacts>, d
         }
     }));
 
-    let mut patterns: Vec<(&Arc<str>, &Sum<'_, SpanFacts>)> =
-        rows_of(view, sums).map(|(service, _, sum)| (service, sum)).collect();
-    let pattern = |sum: &Sum<'_, SpanFacts>| &view.about(sum.name).pattern;
-    patterns.sort_by(|a, b| (a.0, pattern(a.1)).cmp(&(b.0, pattern(b.1))));
-    for same in patterns.chunk_by(|a, b| (a.0, pattern(a.1)) == (b.0, pattern(b.1))) {
+    let mut patterns: Vec<Named<'_>> = rows_of(view, sums)
+        .filter_map(|(service, names, sum)| Some(Named { service, first: *names.iter().min()?, tally: sum.tally }))
+        .collect();
+    let key = |named: &Named<'_>| (named.service.clone(), view.about(named.first).pattern.clone());
+    patterns.sort_by_cached_key(key);
+    for same in patterns.chunk_by(|a, b| key(a) == key(b)) {
         let (mut tally, mut names) = (Tally::default(), Sketch::default());
-        for (_, sum) in same {
-            tally.unite(sum.tally);
-            names.insert(hash_bytes(view.name(sum.name).as_bytes()));
+        for named in same {
+            tally.unite(named.tally);
+            names.insert(hash_bytes(view.name(named.first).as_bytes()));
         }
+        let Some(first) = same.iter().map(|named| named.first).min() else { continue };
         let (sample_count, first_seen, last_seen) = tally.parts();
-        // Ids follow each other, so the least is the name that was seen first.
-        let Some(example) = same.iter().map(|(_, sum)| sum.name).min() else { continue };
         delta.span_patterns.push(SpanPattern {
-            service: same[0].0.clone(),
-            pattern: pattern(same[0].1).clone(),
-            example: view.name(example).clone(),
+            service: same[0].service.clone(),
+            pattern: view.about(first).pattern.clone(),
+            example: view.name(first).clone(),
             sample_count,
             name_count: 0,
             first_seen,
@@ -72,4 +73,12 @@ pub(super) fn rows(view: &mut View<'_, SpanAbout>, sums: &Sums<'_, SpanFacts>, d
             names: Arc::new(names),
         });
     }
+}
+
+/// A name, of one service or of all.
+struct Named<'a> {
+    service: &'a Arc<str>,
+    /// Of the services that send it, the id of the first: ids follow each other.
+    first: NameId,
+    tally: Tally,
 }

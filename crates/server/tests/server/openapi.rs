@@ -1,0 +1,87 @@
+//! The OpenAPI document: as it was reviewed, and true.
+
+use serde_json::Value;
+
+use crate::catalogue::Catalogue;
+use crate::running::Running;
+
+#[test]
+fn the_document_is_as_it_was_reviewed() {
+    insta::assert_snapshot!(tallybook_server::openapi_json());
+}
+
+#[tokio::test]
+async fn every_documented_address_answers_and_every_operation_has_a_name_of_its_own() {
+    let server = Running::start().await;
+    Catalogue::shop().put_into(&*server.store).await;
+    let document = server.ok("/api/v1/openapi.json").await;
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let get = &item["get"];
+        operations.push(get["operationId"].as_str().unwrap().to_owned());
+        let example = path
+            .replace("services/{name}", "services/cart")
+            .replace("metrics/{name}", "metrics/up")
+            .replace("spans/{name}", "spans/mail")
+            .replace("{severity}", "INFO")
+            .replace("{key}", "pod");
+        let response = server.client.get(server.api(&example)).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{example}");
+        let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
+        let documented = get["responses"]["200"]["content"].as_object().unwrap().keys().next().unwrap();
+        assert!(content_type.starts_with(documented.as_str()), "{path}: {content_type}");
+        if documented == "application/json" && !path.ends_with("openapi.json") {
+            let schema = &get["responses"]["200"]["content"][documented]["schema"];
+            conforms(&document, schema, &response.json().await.unwrap(), path);
+        }
+    }
+    let count = operations.len();
+    operations.sort();
+    operations.dedup();
+    assert_eq!(operations.len(), count);
+}
+
+/// Whether `value` has what `schema` requires, nothing it does not know, and the types it says.
+fn conforms(document: &Value, schema: &Value, value: &Value, at: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.strip_prefix("#/components/schemas/").unwrap();
+        return conforms(document, &document["components"]["schemas"][name], value, at);
+    }
+    if schema.get("allOf").is_some() {
+        // The parts of one object: none of them knows all of it.
+        return;
+    }
+    let types = match &schema["type"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        other => panic!("{at}: no type in {other}"),
+    };
+    let is = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_u64() && types.contains(&"integer") => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    assert!(types.contains(&is), "{at}: {value} is no {types:?}");
+    if let Some(choices) = schema["enum"].as_array() {
+        assert!(choices.contains(value), "{at}: {value}");
+    }
+    if let Value::Array(items) = value {
+        for item in items {
+            conforms(document, &schema["items"], item, at);
+        }
+    }
+    if let Value::Object(fields) = value {
+        for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            assert!(fields.contains_key(required), "{at}: {required} is missing");
+        }
+        for (field, value) in fields {
+            let known = schema["properties"].get(field).or(schema.get("additionalProperties"));
+            let known = known.unwrap_or_else(|| panic!("{at}: {field} is not documented"));
+            conforms(document, known, value, &format!("{at} {field}"));
+        }
+    }
+}
