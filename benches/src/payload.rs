@@ -70,7 +70,8 @@ pub fn requests(kind: Kind, batch: usize) -> Vec<Payload> {
     let one = |number| {
         let mut random = SmallRng::seed_from_u64(number);
         let resource = Some(resource(number % SERVICES));
-        let scope = Some(InstrumentationScope { name: "shop/http".into(), version: "1.2.3".into(), ..Default::default() });
+        let scope =
+            Some(InstrumentationScope { name: "shop/http".into(), version: "1.2.3".into(), ..Default::default() });
         match kind {
             Kind::Logs => {
                 let log_records = (0..batch).map(|_| log_record(&mut random)).collect();
@@ -118,7 +119,8 @@ pub fn wide_catalogue(metrics: usize, keys: usize) -> Vec<Payload> {
 pub fn log_line(random: &mut SmallRng) -> String {
     let user = random.random_range(0..10_000);
     let ms = random.random_range(1..2_000);
-    let ip = format!("10.{}.{}.{}", random.random_range(0..4), random.random_range(0..255), random.random_range(1..255));
+    let ip =
+        format!("10.{}.{}.{}", random.random_range(0..4), random.random_range(0..255), random.random_range(1..255));
     match random.random_range(0..12) {
         0 => format!("GET /api/v1/users/{user}/orders 200 in {ms}ms"),
         1 => format!("POST /cart/{user}/items 201 in {ms}ms from {ip}"),
@@ -126,7 +128,9 @@ pub fn log_line(random: &mut SmallRng) -> String {
         3 => format!("connection to postgres at {ip}:5432 established after {ms} ms"),
         4 => format!("cache miss for key session:{user:08x}, loading from database"),
         5 => format!("order 7f9c24e8-3b12-4fef-91e0-{user:012x} placed, total {ms}.99 EUR"),
-        6 => format!("retrying request to https://pay.example.com/charges/{user}: timeout after {ms}ms (attempt 2 of 5)"),
+        6 => {
+            format!("retrying request to https://pay.example.com/charges/{user}: timeout after {ms}ms (attempt 2 of 5)")
+        }
         7 => format!("worker {} finished job resize-image for /var/spool/images/{user}.jpg", user % 16),
         8 => format!("slow query ({ms} ms): SELECT * FROM orders WHERE customer_id = {user} ORDER BY created_at DESC"),
         9 => format!("payment declined for customer={user} amount={ms} currency=EUR reason=\"insufficient funds\""),
@@ -188,7 +192,13 @@ fn point(attributes: Vec<KeyValue>) -> NumberDataPoint {
 
 fn sum(name: String, data_points: Vec<NumberDataPoint>) -> Metric {
     let data = Data::Sum(Sum { data_points, aggregation_temporality: 2, is_monotonic: true });
-    Metric { name, unit: "{operation}".into(), description: "Operations done.".into(), data: Some(data), ..Default::default() }
+    Metric {
+        name,
+        unit: "{operation}".into(),
+        description: "Operations done.".into(),
+        data: Some(data),
+        ..Default::default()
+    }
 }
 
 fn metrics_request(
@@ -214,7 +224,11 @@ fn resource(service: u64) -> Resource {
 }
 
 fn text(key: &str, value: String) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(Value::StringValue(value)) }), ..Default::default() }
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(Value::StringValue(value)) }),
+        ..Default::default()
+    }
 }
 
 fn now() -> u64 {

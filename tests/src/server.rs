@@ -191,10 +191,7 @@ impl Client {
     pub async fn accounting(&self) -> Result<Accounting> {
         let stats = self.api("stats").await?;
         let family = &stats["families"]["telemetry"];
-        let number = |name: &str| {
-            if family.is_null() { Some(0) } else { family[name].as_u64() } /*TEMP*/
-                .with_context(|| format!("no `{name}` in {stats}"))
-        };
+        let number = |name: &str| family[name].as_u64().with_context(|| format!("no `{name}` in {stats}"));
         let accounting = Accounting {
             offered: number("offered")?,
             merged: number("merged")?,

@@ -18,9 +18,9 @@ struct Options {
     /// Seconds per measurement
     #[arg(long, default_value_t = 8)]
     seconds: u64,
-    /// Connections that send at the same time
-    #[arg(long, default_value_t = 32)]
-    connections: usize,
+    /// Records on their way at the same time: each connection has one request under way
+    #[arg(long, default_value_t = 32_000)]
+    in_flight: usize,
 }
 
 const LISTS: [&str; 4] = [
@@ -41,14 +41,23 @@ fn main() -> Result<()> {
 }
 
 fn signals(options: &Options, time: Duration) -> Result<()> {
-    let mut table = markdown(["signal", "batch", "records per CPU-second", "at least", "records/s", "peak RSS MiB", "list p50/p95/p99 ms"]);
+    let mut table = markdown([
+        "signal",
+        "batch",
+        "records per CPU-second",
+        "at least",
+        "records/s",
+        "peak RSS MiB",
+        "list p50/p95/p99 ms",
+    ]);
     for kind in Kind::ALL {
         for batch in [1_000, 100] {
             let folder = tempfile::tempdir()?;
             let (server, _) = Server::start(folder.path())?;
             let payloads = payload::requests(kind, batch);
-            load::run(&server, &payloads, options.connections, Duration::from_secs(2), &[])?;
-            let done = load::run(&server, &payloads, options.connections, time, &LISTS)?;
+            let connections = options.in_flight / batch;
+            load::run(&server, &payloads, connections, Duration::from_secs(2), &[])?;
+            let done = load::run(&server, &payloads, connections, time, &LISTS)?;
             table.add_row([
                 kind.name().to_owned(),
                 batch.to_string(),
@@ -70,7 +79,7 @@ fn wide_catalogue(options: &Options, time: Duration) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (server, _) = Server::start(folder.path())?;
     load::send_all(&server, &payload::wide_catalogue(16_667, 6))?;
-    let done = load::run(&server, &payload::requests(Kind::Logs, 1_000), options.connections, time, &LISTS)?;
+    let done = load::run(&server, &payload::requests(Kind::Logs, 1_000), options.in_flight / 1_000, time, &LISTS)?;
     server.stop()?;
     let (server, start) = Server::start(folder.path())?;
     let mut table = markdown(["with 100,000 keys", "measured", "asked"]);

@@ -74,7 +74,10 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Store>> {
         Backend::Memory => Ok(Arc::new(MemoryStore::new())),
         Backend::Postgres => {
             let url = config.database_url.as_deref().ok_or_else(|| {
-                Error::invalid("opening the store", "USE_DB=postgres needs DATABASE_URL, such as postgres://user:password@host:5432/database")
+                Error::invalid(
+                    "opening the store",
+                    "USE_DB=postgres needs DATABASE_URL, such as postgres://user:password@host:5432/database",
+                )
             })?;
             Ok(Arc::new(PostgresStore::open(url, PostgresOptions::default()).await?))
         }

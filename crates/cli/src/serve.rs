@@ -23,7 +23,11 @@ use crate::settings::{AckLevel, Settings, WhenFull};
 pub(crate) fn run(settings: &Settings, demo: bool) -> Result<()> {
     // Migrations tell of every step, even before an error that is the only thing to say.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,refinery_core=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings, demo))
 }
 

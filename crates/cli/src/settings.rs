@@ -30,10 +30,22 @@ pub(crate) struct Settings {
     pub(crate) database_url: Option<String>,
 
     /// Where OTLP/gRPC is received
-    #[arg(long, env = "OTLP_GRPC_ADDR", default_value = "127.0.0.1:4317", value_name = "ADDR", help_heading = "Network")]
+    #[arg(
+        long,
+        env = "OTLP_GRPC_ADDR",
+        default_value = "127.0.0.1:4317",
+        value_name = "ADDR",
+        help_heading = "Network"
+    )]
     pub(crate) otlp_grpc_addr: SocketAddr,
     /// Where OTLP/HTTP is received
-    #[arg(long, env = "OTLP_HTTP_ADDR", default_value = "127.0.0.1:4318", value_name = "ADDR", help_heading = "Network")]
+    #[arg(
+        long,
+        env = "OTLP_HTTP_ADDR",
+        default_value = "127.0.0.1:4318",
+        value_name = "ADDR",
+        help_heading = "Network"
+    )]
     pub(crate) otlp_http_addr: SocketAddr,
     /// Where the JSON API answers
     #[arg(long, env = "API_ADDR", default_value = "127.0.0.1:8090", value_name = "ADDR", help_heading = "Network")]
@@ -45,7 +57,13 @@ pub(crate) struct Settings {
     #[arg(long, env = "OTLP_MAX_BODY", default_value = "64MiB", value_name = "BYTES", help_heading = "Network")]
     pub(crate) otlp_max_body: ByteSize,
     /// The largest OTLP request after decompression
-    #[arg(long, env = "OTLP_MAX_DECOMPRESSED", default_value = "64MiB", value_name = "BYTES", help_heading = "Network")]
+    #[arg(
+        long,
+        env = "OTLP_MAX_DECOMPRESSED",
+        default_value = "64MiB",
+        value_name = "BYTES",
+        help_heading = "Network"
+    )]
     pub(crate) otlp_max_decompressed: ByteSize,
 
     /// When an OTLP request is answered: once queued, written or durable
@@ -65,7 +83,13 @@ pub(crate) struct Settings {
     #[arg(long, env = "MAX_SERVICES", default_value_t = 1_000, value_name = "N", help_heading = "Catalogue")]
     pub(crate) max_services: usize,
     /// Metric names of a service that are told apart
-    #[arg(long, env = "MAX_METRICS_PER_SERVICE", default_value_t = 100_000, value_name = "N", help_heading = "Catalogue")]
+    #[arg(
+        long,
+        env = "MAX_METRICS_PER_SERVICE",
+        default_value_t = 100_000,
+        value_name = "N",
+        help_heading = "Catalogue"
+    )]
     pub(crate) max_metrics_per_service: usize,
     /// Span names of a service that are told apart
     #[arg(long, env = "MAX_SPANS_PER_SERVICE", default_value_t = 20_000, value_name = "N", help_heading = "Catalogue")]
@@ -177,7 +201,8 @@ pub(crate) fn resolve(matches: &ArgMatches, file: Option<&Path>) -> Result<Vec<R
             Some(ValueSource::DefaultValue) if in_file.contains_key(id) => file.clone(),
             _ => "default".to_owned(),
         };
-        let raw = matches.get_raw(id).and_then(|mut values| values.next()).map(|value| value.to_string_lossy().into_owned());
+        let raw =
+            matches.get_raw(id).and_then(|mut values| values.next()).map(|value| value.to_string_lossy().into_owned());
         let value = if SECRETS.contains(&id) { raw.map(|_| "********".to_owned()) } else { raw };
         Resolved { name: id.to_owned(), value, source }
     });

@@ -107,7 +107,13 @@ async fn show(options: &Options) -> Result<()> {
             return Ok(write!(out, "{picture}")?);
         }
         // Home, the picture, and nothing below it: no flicker from clearing first.
-        write!(out, "\x1b[H{}\x1b[J{} · every {} · Ctrl-C ends\n", picture.replace('\n', "\x1b[K\n"), options.server, humantime::format_duration(options.interval))?;
+        write!(
+            out,
+            "\x1b[H{}\x1b[J{} · every {} · Ctrl-C ends\n",
+            picture.replace('\n', "\x1b[K\n"),
+            options.server,
+            humantime::format_duration(options.interval)
+        )?;
         out.flush()?;
         drop(out);
         tokio::time::sleep(options.interval).await;

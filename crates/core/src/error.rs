@@ -103,6 +103,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        // The source itself is in Display already.
+        self.source.as_deref().and_then(StdError::source)
     }
 }

@@ -55,10 +55,10 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, slot)) => {
                 let connection = Connection { stream, protocol, router: router.clone(), limits };
-                let (watcher, abort) = (graceful.watcher(), abort.clone());
+                let (watcher, stop, abort) = (graceful.watcher(), stop.clone(), abort.clone());
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = connection.serve(watcher) => {}
+                        () = connection.serve(watcher, stop) => {}
                         () = abort.cancelled() => {}
                     }
                     drop(slot);
@@ -94,13 +94,17 @@ struct Connection {
 
 impl Connection {
     /// Serves until the client leaves or the port closes. What goes wrong with a connection is the client's affair.
-    async fn serve(self, watcher: Watcher) {
+    async fn serve(self, watcher: Watcher, stop: CancellationToken) {
         let Self { stream, protocol, router, limits } = self;
         // Answers are small and must not wait for more to send.
         let _ = stream.set_nodelay(true);
-        // Who connects and says nothing must not keep a slot.
-        if !matches!(timeout(limits.header_read_timeout, stream.readable()).await, Ok(Ok(()))) {
-            return;
+        // Who connects and says nothing must neither keep a slot nor hold up the end.
+        tokio::select! {
+            first_byte = timeout(limits.header_read_timeout, stream.readable()) => match first_byte {
+                Ok(Ok(())) => {}
+                _ => return,
+            },
+            () = stop.cancelled() => return,
         }
         let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
         let served = match protocol {

@@ -18,6 +18,8 @@ use tallybook_store_sqlite::{SqliteOptions, SqliteStore};
 const KEYS: u64 = 100_000;
 const TOUCHED: u64 = 10_000;
 const COMMITS: u64 = 15;
+/// Distinct values of ten keys: six have few, two some, one a thousand, and one is a request id.
+const VALUES: [u64; 10] = [1, 1, 2, 3, 5, 8, 30, 100, 1_000, 100_000];
 const NOW: i64 = 1_700_000_000_000_000_000;
 
 fn main() {
@@ -30,7 +32,7 @@ fn main() {
 }
 
 async fn measure(store: &SqliteStore, path: &std::path::Path) {
-    let mut sender = Sender { source: SourceId::mint(), seq: 0, rng: StdRng::seed_from_u64(7) };
+    let mut sender = Sender::new();
     let mut first = Vec::new();
     for from in (0..KEYS).step_by(TOUCHED as usize) {
         first.push(sender.commit(store, (from..from + TOUCHED).collect(), Fill::Everything).await);
@@ -72,6 +74,10 @@ async fn measure(store: &SqliteStore, path: &std::path::Path) {
         }
     }
     report("all changes, a row", &mut vec![start.elapsed()], rows);
+}
+
+fn hash_of(value: u64) -> u64 {
+    hash_bytes(&value.to_le_bytes())
 }
 
 fn report(name: &str, costs: &mut [Cost], rows: u64) {
@@ -126,9 +132,22 @@ struct Sender {
     source: SourceId,
     seq: u64,
     rng: StdRng,
+    /// A sketch of all values, for each of [`VALUES`].
+    filled: [Arc<Sketch>; 10],
 }
 
 impl Sender {
+    fn new() -> Self {
+        let filled = VALUES.map(|values| {
+            let mut sketch = Sketch::default();
+            (0..values).map(hash_of).for_each(|hash| {
+                sketch.insert(hash);
+            });
+            Arc::new(sketch)
+        });
+        Self { source: SourceId::mint(), seq: 0, rng: StdRng::seed_from_u64(7), filled }
+    }
+
     async fn commit(&mut self, store: &SqliteStore, keys: Vec<u64>, fill: Fill) -> Cost {
         let catalogue = self.delta(&keys, fill);
         self.seq += 1;
@@ -165,17 +184,17 @@ impl Sender {
     /// Six keys a name, 1,000 names a service; every second service stands for the sum of all.
     fn attribute_key(&mut self, key: u64, fill: Fill) -> AttributeKey {
         let (service, name) = (key / TOUCHED, key / 6);
-        // Of ten keys, six have few values, two some, one a thousand, and one is a request id.
-        let values = [1, 1, 2, 3, 5, 8, 30, 100, 1_000, 100_000][(key % 10) as usize];
-        let seen = match fill {
-            Fill::Everything => values,
-            Fill::SomeValues => values.min(20),
+        let distinct_values = match fill {
+            Fill::Everything => self.filled[(key % 10) as usize].clone(),
+            Fill::SomeValues => {
+                let values = VALUES[(key % 10) as usize];
+                let mut sketch = Sketch::default();
+                for _ in 0..values.min(20) {
+                    sketch.insert(hash_of(self.rng.random_range(0..values)));
+                }
+                Arc::new(sketch)
+            }
         };
-        let mut sketch = Sketch::default();
-        for value in 0..seen {
-            let value = if matches!(fill, Fill::Everything) { value } else { self.rng.random_range(0..values) };
-            sketch.insert(hash_bytes(format!("{key}/{value}").as_bytes()));
-        }
         let keys = ["http.request.method", "http.route", "service.instance.id", "k8s.pod.name", "user.id", "le"];
         AttributeKey {
             signal: [Signal::Metric, Signal::Span][(name % 2) as usize],
@@ -187,7 +206,7 @@ impl Sender {
             cardinality: 0,
             first_seen: Timestamp(NOW),
             last_seen: Timestamp(NOW + self.seq as i64 * 1_000_000_000),
-            distinct_values: Arc::new(sketch),
+            distinct_values,
         }
     }
 }

@@ -11,7 +11,9 @@ const OPERATION: &str = "opening the store";
 
 /// Holds the folder until it is dropped, or the process ends in any way.
 #[derive(Debug)]
-pub(crate) struct FolderLock(#[expect(dead_code, reason = "held, not read: closing the file lets go of the lock")] File);
+pub(crate) struct FolderLock(
+    #[expect(dead_code, reason = "held, not read: closing the file lets go of the lock")] File,
+);
 
 impl FolderLock {
     /// Takes the lock beside `database` and writes the process id and `note` into it.

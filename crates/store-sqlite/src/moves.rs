@@ -63,7 +63,11 @@ impl MovedTable {
                 on_conflict(table)
             ),
             // ?4 is not used here, but numbers the rest.
-            empty: format!("UPDATE {name} SET {}, rev = ?5 WHERE {from} AND ?4 <> {}", zero.join(", "), quoted(MOVED_KEY[2])),
+            empty: format!(
+                "UPDATE {name} SET {}, rev = ?5 WHERE {from} AND ?4 <> {}",
+                zero.join(", "),
+                quoted(MOVED_KEY[2])
+            ),
             beginnings: beginnings(connection, table, front)?,
         })
     }

@@ -58,7 +58,10 @@ impl Writer {
     pub(crate) async fn commit(&self, batch: Arc<Batch>) -> Result<Outcome> {
         let operation = "committing a batch";
         let lost = |error: Error| error.applied_unknown();
-        self.call(operation, |reply| Command::Commit { batch, reply }).await?.await.map_err(|_| lost(died(operation)))?
+        self.call(operation, |reply| Command::Commit { batch, reply })
+            .await?
+            .await
+            .map_err(|_| lost(died(operation)))?
     }
 
     pub(crate) async fn prune(&self, prune: Prune) -> Result<u64> {

@@ -54,7 +54,10 @@ pub(crate) struct Settled {
 
 impl Ledger {
     pub(crate) fn stats(&self) -> Stats {
-        self.stats.clone()
+        let mut stats = self.stats.clone();
+        // A family that has had no record yet is accounted for as well.
+        stats.families.entry(Family::Telemetry).or_default();
+        stats
     }
 
     pub(crate) fn health(&self) -> Health {

@@ -10,6 +10,7 @@
 mod commit;
 mod ledger;
 mod options;
+mod refresh;
 mod refused;
 mod restore;
 mod retention;

@@ -74,6 +74,8 @@ pub struct WriterOptions {
     pub max_delay: Duration,
     /// How long old rows are kept.
     pub retention: RetentionOptions,
+    /// The wait between two looks at what other servers bring to a store that is shared.
+    pub refresh_every: Duration,
 }
 
 impl Default for QueueOptions {
@@ -81,7 +83,7 @@ impl Default for QueueOptions {
         Self {
             ack: AckLevel::Written,
             when_full: WhenFull::Block { limit: Duration::from_secs(5) },
-            max_pending_rows: 100_000,
+            max_pending_rows: 50_000,
             max_pending_bytes: 32 << 20,
             max_waiting_bytes: 128 << 20,
         }
@@ -107,9 +109,10 @@ impl Default for WriterOptions {
     fn default() -> Self {
         Self {
             telemetry: QueueOptions::default(),
-            flush_rows: 50_000,
+            flush_rows: 20_000,
             max_delay: Duration::from_secs(1),
             retention: RetentionOptions::default(),
+            refresh_every: Duration::from_secs(10),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tallybook_core::{CatalogueDelta, Timestamp};
 use tallybook_telemetry::otlp::Request;
-use tallybook_telemetry::{Fold, Observed};
+use tallybook_telemetry::{Fold, Known, Observed};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify, watch};
 use tokio::task::block_in_place;
@@ -139,10 +139,24 @@ impl Shared {
         let before = pending.fold.pending_records();
         let observed = pending.fold.observe_valid(request, received);
         let records = pending.fold.pending_records().saturating_sub(before);
+        self.count(pending, records, observed.rejected);
+        let waits = records > 0 && self.options.telemetry.ack != AckLevel::Queued;
+        Taken { observed, records, fate: waits.then(|| pending.fate.subscribe()) }
+    }
+
+    /// Tells the fold what the store holds.
+    pub(crate) async fn learn(&self, known: &Known) {
+        let mut pending = self.pending.lock().await;
+        pending.fold.restore(known);
+        self.count(&pending, 0, 0);
+    }
+
+    /// Counts what came into the fold, and wakes the task if a flush is due for it.
+    fn count(&self, pending: &Pending, records: u64, rejected: u64) {
         let mut ledger = self.ledger();
         let first = ledger.folded(Folded {
             records,
-            rejected: observed.rejected,
+            rejected,
             pending_rows: pending.fold.pending_rows(),
             pending_bytes: pending.fold.pending_bytes(),
             fold: pending.fold.stats(),
@@ -150,8 +164,6 @@ impl Shared {
         if first || self.is_early(&ledger) {
             self.wake.notify_one();
         }
-        let waits = records > 0 && self.options.telemetry.ack != AckLevel::Queued;
-        Taken { observed, records, fate: waits.then(|| pending.fate.subscribe()) }
     }
 
     /// Empties what is pending, and lets the next requests in.

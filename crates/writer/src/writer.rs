@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::shared::{Fate, Shared, Taken, beside_the_runtime, later};
 use crate::task::Task;
-use crate::{Health, Refused, Stats, WhenFull, WriterOptions, retention};
+use crate::{Health, Refused, Stats, WhenFull, WriterOptions, refresh, retention};
 
 /// A request longer than this is read beside the runtime: it is milliseconds of work.
 const INLINE_MAX_BYTES: usize = 256 << 10;
@@ -80,7 +80,8 @@ impl Drop for Waiting {
 }
 
 impl Writer {
-    /// Starts the tasks that flush and that remove old rows. `fold` may know what `store` holds, see [`crate::restore`].
+    /// Starts the tasks that flush, that remove old rows, and that learn templates of other writers where the store is shared.
+    /// `fold` may know what `store` holds, see [`crate::restore`].
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -90,11 +91,14 @@ impl Writer {
         let (ended, stopped) = watch::channel(None);
         let task = Task::new(store.clone(), shared.clone(), stop_asked.clone());
         tokio::spawn(task.run(ended));
+        if store.info().shared {
+            tokio::spawn(refresh::run(store.clone(), shared.clone(), stop_asked.clone()));
+        }
         tokio::spawn(retention::run(store, shared.clone(), stop_asked));
         Self(Arc::new(Handle { shared, stop, stopped }))
     }
 
-    /// Takes an OTLP export request (protobuf) that came at `received`, and answers as its family's [`AckLevel`] says. May
+    /// Takes an OTLP export request (protobuf) that came at `received`, and answers as its family's [`crate::AckLevel`] says. May
     /// be dropped at any await: the request is then taken whole or not at all.
     ///
     /// # Errors

@@ -29,8 +29,10 @@ fn on(url: &str) -> Result<Setup> {
 /// Logs and metrics of one server; what differs between servers are values only.
 fn load(server: &Server, number: u64) -> [Load; 2] {
     let users = ["ada", "grace", "linus", "ken"];
-    let user = users[(number % SERVERS) as usize];
-    let bodies = move |request: u64| (0..BATCH).map(move |at| log(format!("user {user} paid order {request} with card {at}")));
+    let body = move |request: u64, at| {
+        let user = users[((number + request + at) % SERVERS) as usize];
+        log(format!("user {user} paid order {request} with card {at}"))
+    };
     let labels = move |request: u64| {
         let point = move |at| {
             let unique = format!("{number}-{request}-{at}");
@@ -40,8 +42,12 @@ fn load(server: &Server, number: u64) -> [Load; 2] {
     };
     let pause = Duration::from_millis(5);
     [
-        Load::start(server, 2, pause, move |request| (logs("shop", bodies(request).collect()), BATCH)),
-        Load::start(server, 2, pause, move |request| (metrics("shop", vec![gauge("queue.length", labels(request))]), BATCH)),
+        Load::start(server, 2, pause, move |request| {
+            (logs("shop", (0..BATCH).map(|at| body(request, at)).collect()), BATCH)
+        }),
+        Load::start(server, 2, pause, move |request| {
+            (metrics("shop", vec![gauge("queue.length", labels(request))]), BATCH)
+        }),
     ]
 }
 

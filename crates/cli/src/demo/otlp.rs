@@ -56,8 +56,7 @@ pub(super) fn gauge(name: &str, unit: &str, description: &str, points: Vec<Numbe
 }
 
 pub(super) fn duration_histogram(name: &str, description: &str, points: Vec<HistogramDataPoint>) -> Metric {
-    let histogram =
-        Histogram { data_points: points, aggregation_temporality: AggregationTemporality::Delta.into() };
+    let histogram = Histogram { data_points: points, aggregation_temporality: AggregationTemporality::Delta.into() };
     metric(name, "s", description, Data::Histogram(histogram))
 }
 

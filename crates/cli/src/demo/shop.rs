@@ -131,7 +131,15 @@ impl Shop {
         }
     }
 
-    fn put_into_cart(&mut self, telling: &mut [Telling], now: u64, trace: &[u8], parent: &[u8], product: u32, customer: u32) {
+    fn put_into_cart(
+        &mut self,
+        telling: &mut [Telling],
+        now: u64,
+        trace: &[u8],
+        parent: &[u8],
+        product: u32,
+        customer: u32,
+    ) {
         let attributes = vec![int("shop.product", product.into()), text("db.system.name", "redis")];
         let span = self.call(
             telling,
@@ -209,7 +217,8 @@ impl Shop {
         let mut attributes = measured.clone();
         attributes.extend(call.attributes);
         let events = if call.failed {
-            let attributes = vec![text("exception.type", "PaymentDeclined"), text("exception.message", "insufficient funds")];
+            let attributes =
+                vec![text("exception.type", "PaymentDeclined"), text("exception.message", "insufficient funds")];
             vec![Event { time_unix_nano: now, name: "exception".to_owned(), attributes, ..Event::default() }]
         } else {
             Vec::new()
@@ -233,7 +242,15 @@ impl Shop {
         span_id
     }
 
-    fn log(&mut self, telling: &mut Telling, now: u64, severity: SeverityNumber, line: String, trace: &[u8], span: &[u8]) {
+    fn log(
+        &mut self,
+        telling: &mut Telling,
+        now: u64,
+        severity: SeverityNumber,
+        line: String,
+        trace: &[u8],
+        span: &[u8],
+    ) {
         let thread = self.random.random_range(1..17);
         telling.logs.push(LogRecord {
             time_unix_nano: now,
@@ -265,7 +282,8 @@ impl Shop {
             }
             if service == PAYMENT {
                 let attempt = |customer| {
-                    let labels = vec![text("customer.id", format!("user_{customer}")), text("payment.provider", "acme-pay")];
+                    let labels =
+                        vec![text("customer.id", format!("user_{customer}")), text("payment.provider", "acme-pay")];
                     number(labels, now, 1.0)
                 };
                 let points = told.paying_customers.into_iter().map(attempt).collect();
@@ -279,7 +297,11 @@ impl Shop {
             });
             metrics.push(ResourceMetrics {
                 resource: resource.clone(),
-                scope_metrics: vec![ScopeMetrics { scope: scope.clone(), metrics: told_metrics, ..ScopeMetrics::default() }],
+                scope_metrics: vec![ScopeMetrics {
+                    scope: scope.clone(),
+                    metrics: told_metrics,
+                    ..ScopeMetrics::default()
+                }],
                 ..ResourceMetrics::default()
             });
             logs.push(ResourceLogs {

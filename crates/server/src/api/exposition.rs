@@ -175,6 +175,9 @@ impl Encoding<'_> {
             return Ok(());
         };
         let mut descriptor = self.0.encode_descriptor(name, help, unit, first.metric_type())?;
+        if N == 0 {
+            return first.encode(descriptor);
+        }
         for (labels, metric) in values {
             metric.encode(descriptor.encode_family(labels)?)?;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Deserializer, Serialize};
-use tallybook_core::{DAY, Record, Result, Scope, Signal, Store, TimeRange, Timestamp, Value};
+use tallybook_core::{ALL_SERVICES, DAY, Record, Result, Scope, Signal, Store, TimeRange, Timestamp, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
@@ -29,7 +29,8 @@ const CANDIDATES: usize = 1000;
 pub(crate) struct GrowthItem {
     change: Change,
     kind: GrowthKind,
-    service: Arc<str>,
+    /// Null for what is new over all services.
+    service: Option<Arc<str>>,
     /// Of spans, metrics, templates and attribute keys.
     #[schema(schema_with = schema::nullable_signal)]
     signal_type: Option<Signal>,
@@ -136,9 +137,9 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp
     Timestamp::deserialize(deserializer).map(Some)
 }
 
-/// What is new or grew between two moments. Per kind, the 1000 newest are looked at, and the 1000 largest of the window (an
-/// hour, or a day where the moments lie far apart) that ends at `to`. Only what was there in the window of `from` can have
-/// grown.
+/// What is new or grew between two moments: new over all services together, unless one is asked for; growth is of each
+/// service. Per kind, the 1000 newest are looked at, and the 1000 largest of the window (an hour, or a day where the moments
+/// lie far apart) that ends at `to`. Only what was there in the window of `from` can have grown.
 #[utoipa::path(
     get, operation_id = "list_growth", path = "/api/v1/growth", tag = "cardinality", params(GrowthFilter, Paging),
     responses((status = 200, description = "A page of changes", body = List<GrowthItem>), Failures)
@@ -174,8 +175,9 @@ async fn changes(
 ) -> Result<Vec<GrowthItem>> {
     let mut changes = new::read(store, kind, service, range, CANDIDATES).await?;
     let new: BTreeSet<Vec<Value>> = changes.iter().map(GrowthItem::identity).collect();
-    let grown = grown::read(store, kind, service, range).await?;
-    changes.extend(grown.into_iter().filter(|item| !new.contains(&item.identity())));
+    let mut grown = grown::read(store, kind, service, range).await?;
+    grown.retain(|item| !new.contains(&item.identity()) && !new.contains(&item.identity_over_all()));
+    changes.extend(grown);
     Ok(changes)
 }
 
@@ -185,7 +187,7 @@ impl GrowthItem {
         Self {
             change: if before.is_some() { Change::Grew } else { Change::New },
             kind,
-            service,
+            service: Some(service).filter(|service| service.as_ref() != ALL_SERVICES),
             signal_type: None,
             name: None,
             scope: None,
@@ -203,13 +205,20 @@ impl GrowthItem {
         let text = |text: Option<&Arc<str>>| text.map_or_else(|| Value::from(""), |text| Value::Text(text.clone()));
         vec![
             Value::from(self.kind.as_str()),
-            Value::Text(self.service.clone()),
+            text(self.service.as_ref()),
             Value::from(self.signal_type.map_or("", Signal::as_str)),
             text(self.name.as_ref()),
             Value::from(self.scope.map_or("", Scope::as_str)),
             text(self.key.as_ref()),
             text(self.template.as_ref()),
         ]
+    }
+
+    /// The same of all services together.
+    fn identity_over_all(&self) -> Vec<Value> {
+        let mut identity = self.identity();
+        identity[1] = Value::from(ALL_SERVICES);
+        identity
     }
 
     fn order(&self, sort: GrowthSort) -> Vec<Value> {

@@ -111,7 +111,7 @@ async fn logs_are_by_severity_with_their_templates() {
     let of_cart = server.ok("/api/v1/logs/info?service=cart").await;
     assert_eq!(of_cart["attribute_keys"]["user/id"]["percentage"], json!(100.0));
     assert_eq!(of_cart["body_templates"].as_array().unwrap().len(), 2);
-    assert_eq!(names(&server, "/api/v1/logs?min_count=75", "severity").await, ["ERROR", "FATAL"]);
+    assert_eq!(names(&server, "/api/v1/logs?min_count=70", "severity").await, ["ERROR", "FATAL"]);
     assert_eq!(server.error("/api/v1/logs/loud").await, (404, "not_found".to_owned()));
 }
 
@@ -161,7 +161,7 @@ async fn an_attribute_shows_where_it_is_used() {
     let key = server.ok("/api/v1/attributes/user/id").await;
     assert_eq!((&key["key"], &key["count"], &key["uses_total"]), (&json!("user/id"), &json!(280), &json!(7)));
     assert_eq!((&key["signal_types"], &key["scopes"][0]["scope"]), (&json!(["log"]), &json!("attribute")));
-    assert_eq!(key["uses"][0]["estimated_cardinality"], 40);
+    assert_eq!(key["uses"][0]["estimated_cardinality"], 50);
 }
 
 #[tokio::test]

@@ -183,7 +183,9 @@ async fn a_page_costs_the_same_number_of_reads_however_long_it_is() {
     for (path, _) in LISTS {
         let (reads_of_one, _) = reads(&with(path, "limit=1")).await;
         let (reads_of_all, length) = reads(&with(path, "limit=1000")).await;
-        assert!(length > 2 && reads_of_one == reads_of_all, "{path}: {reads_of_one}, {reads_of_all} for {length}");
+        // A page of one may have nothing of a kind that is read apart.
+        let same = reads_of_one..=reads_of_one + 1;
+        assert!(length > 2 && same.contains(&reads_of_all), "{path}: {reads_of_one}, {reads_of_all} for {length}");
         assert!(reads_of_all <= 8, "{path}: {reads_of_all}");
     }
 }

@@ -243,7 +243,7 @@ impl Catalogue {
             shop.template("cart", severity, "paid <*> with <*>", records / 2);
             shop.template("mail", severity, "sent to <*>", 10);
             shop.template("mail", severity, "became another", 0);
-            shop.key((Signal::Log, "cart", severity.as_str()), Scope::Attribute, "user/id", records, 40);
+            shop.key((Signal::Log, "cart", severity.as_str()), Scope::Attribute, "user/id", records, 50);
         }
         shop.key((Signal::Log, "cart", "INFO"), Scope::Body, "message", 8, 3);
         shop.event(Signal::Log, "cart", "INFO", "login", 2);

@@ -29,10 +29,10 @@ pub(crate) fn path(signal: Signal) -> &'static str {
     }
 }
 
-fn resource(service: &str) -> Option<Resource> {
+fn resource(service: &str) -> Resource {
     let value = AnyValue { value: Some(Value::StringValue(service.to_owned())) };
     let name = KeyValue { key: "service.name".to_owned(), value: Some(value), ..KeyValue::default() };
-    Some(Resource { attributes: vec![name], ..Resource::default() })
+    Resource { attributes: vec![name], ..Resource::default() }
 }
 
 /// `count` log records of a service.
@@ -40,7 +40,7 @@ pub(crate) fn logs(service: &str, count: usize) -> ExportLogsServiceRequest {
     let body = Some(AnyValue { value: Some(Value::StringValue("it works".to_owned())) });
     let record = LogRecord { time_unix_nano: TIME, severity_number: 9, body, ..LogRecord::default() };
     let scope_logs = vec![ScopeLogs { log_records: vec![record; count], ..ScopeLogs::default() }];
-    let resource_logs = vec![ResourceLogs { resource: resource(service), scope_logs, ..ResourceLogs::default() }];
+    let resource_logs = vec![ResourceLogs { resource: Some(resource(service)), scope_logs, ..ResourceLogs::default() }];
     ExportLogsServiceRequest { resource_logs }
 }
 
@@ -55,7 +55,8 @@ pub(crate) fn spans(service: &str, name: &str) -> ExportTraceServiceRequest {
         ..Span::default()
     };
     let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
-    let resource_spans = vec![ResourceSpans { resource: resource(service), scope_spans, ..ResourceSpans::default() }];
+    let resource_spans =
+        vec![ResourceSpans { resource: Some(resource(service)), scope_spans, ..ResourceSpans::default() }];
     ExportTraceServiceRequest { resource_spans }
 }
 
@@ -66,7 +67,7 @@ pub(crate) fn metrics(service: &str, name: &str) -> ExportMetricsServiceRequest 
     let metric = Metric { name: name.to_owned(), data, ..Metric::default() };
     let scope_metrics = vec![ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() }];
     let resource_metrics =
-        vec![ResourceMetrics { resource: resource(service), scope_metrics, ..ResourceMetrics::default() }];
+        vec![ResourceMetrics { resource: Some(resource(service)), scope_metrics, ..ResourceMetrics::default() }];
     ExportMetricsServiceRequest { resource_metrics }
 }
 

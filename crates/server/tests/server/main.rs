@@ -1,4 +1,5 @@
 //! The server from outside: a bound server on free ports over the memory store.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api_access;
 mod api_catalogue;

@@ -76,3 +76,16 @@ async fn requests_that_outlast_the_limit_are_cut_off() {
     assert_eq!(server.stopped().await.cut_off, 1);
     assert!(running.await.unwrap().is_err());
 }
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_up_the_end() {
+    let server = Running::start().await;
+    let mut idle = Vec::new();
+    for address in [server.addresses.otlp_grpc, server.addresses.otlp_http, server.addresses.api] {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    server.ok("/api/v1/health").await;
+    let begun = std::time::Instant::now();
+    assert_eq!(server.stopped().await.cut_off, 0);
+    assert!(begun.elapsed() < Limits::default().stop_limit);
+}

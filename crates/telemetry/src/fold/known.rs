@@ -1,4 +1,4 @@
-//! What a fold takes over from the store when it starts.
+//! What a fold takes over from the store: when it starts, and while others write to the same store.
 
 use tallybook_core::{ALL_SERVICES, AttributeKey, Event, Metric, Service, Severity, Signal, Span, Template};
 
@@ -8,7 +8,6 @@ use super::logs::{LogAbout, NO_LIMITS};
 use super::metrics::MetricAbout;
 use super::services::ServiceId;
 use super::spans::SpanAbout;
-use super::templates::Templates;
 
 /// Rows of a store, or a part of them: what came before a restart. Rows of all services together are passed over; of
 /// all others only what identifies or describes them is read, so sketches may be left out.
@@ -26,7 +25,10 @@ pub struct Known {
 
 impl Fold {
     /// Takes over what a store knows, so that budgets and templates go on after a restart as if nothing had happened.
-    /// May be called many times with a part each, before the first request; what a budget has no room for is left out.
+    /// May be called many times with a part each; what a budget has no room for is left out.
+    ///
+    /// May also be called later, with templates that other writers brought to the store meanwhile. Where one template covers
+    /// another, the next drain moves the rows of the covered one, so that both writers come to count under one text.
     pub fn restore(&mut self, known: &Known) {
         // What is left out now is counted when it is sent again, not here.
         let overflowed = self.shared.overflowed;
@@ -115,8 +117,6 @@ impl Fold {
         let severity = template.severity;
         let name = severity.as_str().as_bytes();
         let id = self.logs.name(&mut self.shared, service, name, NO_LIMITS, |_| LogAbout::new(severity));
-        let templates = &mut self.logs.names.get_mut(id).about.templates;
-        let templates = templates.get_or_insert_with(|| Box::new(Templates::new(&self.shared.options)));
-        templates.restore(&mut self.shared, &template.template);
+        self.logs.restore(&mut self.shared, id, &template.template);
     }
 }

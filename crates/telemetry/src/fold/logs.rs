@@ -1,5 +1,7 @@
 //! Log records: severities, bodies and templates.
 
+use std::sync::Arc;
+
 use tallybook_core::Severity;
 
 use super::body::{self, BodyKind};
@@ -8,9 +10,12 @@ use super::keys::Kind;
 use super::names::NameId;
 use super::pass::{Pass, Record};
 use super::severity::severity;
+use super::shared::{Pending, Shared};
 use super::tally::Tally;
 use super::templates::Templates;
+use super::window::Bucket;
 use crate::otlp::{AnyValue, DataPoint, LogRecord, Metric, Resource, Scope, Span, Visitor};
+use crate::template::{Retired, TemplateId};
 
 /// What is known of a severity of a service.
 #[derive(Debug)]
@@ -36,6 +41,53 @@ pub(super) struct LogFacts {
 }
 
 pub(super) type LogBook = Book<LogAbout, LogFacts>;
+
+impl LogFacts {
+    /// What is counted of a template, about to be added to.
+    #[inline]
+    fn template(&mut self, id: TemplateId, bucket: Bucket, pending: &mut Pending) -> &mut Tally {
+        let id = id.0 as usize;
+        if id >= self.templates.len() {
+            pending.bytes += (id + 1 - self.templates.len()) * size_of::<Tally>();
+            self.templates.resize(id + 1, Tally::default());
+        }
+        let tally = &mut self.templates[id];
+        if tally.is_empty() {
+            pending.rows += bucket.rows();
+        }
+        tally
+    }
+}
+
+impl LogBook {
+    /// Takes in a template that the store knows.
+    pub(super) fn restore(&mut self, shared: &mut Shared, name: NameId, template: &Arc<str>) {
+        let templates = &mut self.names.get_mut(name).about.templates;
+        let templates = templates.get_or_insert_with(|| Box::new(Templates::new(&shared.options)));
+        let learnt = templates.restore(shared, template);
+        if templates.has_moves() {
+            shared.moved.insert(name);
+        }
+        self.replace(shared, name, &learnt.retired, learnt.id);
+    }
+
+    /// Counts what is counted of templates that were replaced as the one that did.
+    fn replace(&mut self, shared: &mut Shared, name: NameId, retired: &[Retired], by: TemplateId) {
+        if retired.is_empty() {
+            return;
+        }
+        shared.moved.insert(name);
+        for (row, bucket) in self.windows.rows_of(name) {
+            for gone in retired {
+                let counted = row.facts.templates.get_mut(gone.id.0 as usize).map(std::mem::take);
+                if let Some(counted) = counted.filter(|counted| !counted.is_empty()) {
+                    shared.pending.rows -= bucket.rows();
+                    row.facts.template(by, bucket, &mut shared.pending).unite(counted);
+                }
+            }
+        }
+    }
+}
 
 /// There are but seven severities, so they need no budget.
 pub(super) const NO_LIMITS: NameLimits = NameLimits { per_service: usize::MAX, total: usize::MAX };
@@ -84,17 +136,10 @@ impl<'f, 'a> LogPass<'f, 'a> {
         let Pass { shared, book, .. } = &mut self.pass;
         let about = &mut book.names.get_mut(name).about;
         let templates = about.templates.get_or_insert_with(|| Box::new(Templates::new(&shared.options)));
-        let id = templates.route(shared, line, |max_bytes| body::example(body, max_bytes)).0 as usize;
+        let routed = templates.route(shared, line, |max_bytes| body::example(body, max_bytes));
+        book.replace(shared, name, &routed.retired, routed.id);
         let (row, bucket) = book.windows.row_mut(record.place);
-        let counted = &mut row.facts.templates;
-        if id >= counted.len() {
-            shared.pending.bytes += (id + 1 - counted.len()) * size_of::<Tally>();
-            counted.resize(id + 1, Tally::default());
-        }
-        if counted[id].is_empty() {
-            shared.pending.rows += bucket.rows();
-        }
-        counted[id].add(record.time);
+        row.facts.template(routed.id, bucket, &mut shared.pending).add(record.time);
     }
 }
 

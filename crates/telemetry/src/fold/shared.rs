@@ -1,5 +1,6 @@
 //! What all signals share: keys, services, budgets and what is pending.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::FoldOptions;
@@ -7,6 +8,7 @@ use tallybook_core::OVERFLOW;
 
 use super::clean::{clean, clean_name};
 use super::keys::{Cursor, Keys, Kind};
+use super::names::NameId;
 use super::services::{ServiceId, Services, UNKNOWN_SERVICE};
 use super::stats::Overflowed;
 use super::texts::{TextId, Texts};
@@ -34,6 +36,8 @@ pub(super) struct Shared {
     pub(super) texts: Texts,
     pub(super) services: Services,
     pub(super) pending: Pending,
+    /// The severities with templates to be moved.
+    pub(super) moved: BTreeSet<NameId>,
     pub(super) overflowed: Overflowed,
     /// Keys and event names, the overflow not counted.
     pub(super) keys: usize,
@@ -51,6 +55,7 @@ impl Shared {
             texts: Texts::new(),
             services: Services::new(),
             pending: Pending::default(),
+            moved: BTreeSet::new(),
             overflowed: Overflowed::default(),
             keys: 0,
             key_bytes: 0,

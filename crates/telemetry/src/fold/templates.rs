@@ -1,11 +1,12 @@
 //! The templates of one severity of one service, and what the store knows of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::FoldOptions;
 use super::clean::clean_to;
 use super::shared::Shared;
-use crate::template::{Change, Miner, MinerOptions, TemplateId};
+use crate::template::{Change, Learnt, Miner, MinerOptions, Retired, Routed, TemplateId};
 
 /// The longest body that is read and the longest template, in bytes. With it, no key of a table outgrows an index page
 /// of any store.
@@ -16,6 +17,8 @@ pub(super) struct Templates {
     miner: Miner,
     /// By template; the first is the overflow.
     known: Vec<Known>,
+    /// Texts that the store has and that belong to other templates now, until they are drained.
+    moves: BTreeMap<Arc<str>, TemplateId>,
     /// Bytes held, as counted in [`Shared`].
     bytes: usize,
 }
@@ -45,17 +48,13 @@ impl Templates {
             max_body_bytes: TEMPLATE_MAX_BYTES,
             ..MinerOptions::default()
         };
-        Self { miner: Miner::new(options), known: vec![Known::default()], bytes: 0 }
+        Self { miner: Miner::new(options), known: vec![Known::default()], moves: BTreeMap::new(), bytes: 0 }
     }
 
-    /// The template of a body, whose example is `example` where it is new.
+    /// The template of a body, whose example is `example` where it is new. What is counted of those that it replaced is
+    /// left to the caller.
     #[inline]
-    pub(super) fn route(
-        &mut self,
-        shared: &mut Shared,
-        body: &str,
-        example: impl FnOnce(usize) -> String,
-    ) -> TemplateId {
+    pub(super) fn route(&mut self, shared: &mut Shared, body: &str, example: impl FnOnce(usize) -> String) -> Routed {
         self.share_budget(shared);
         let routed = self.miner.route(body, &mut shared.scratch);
         match routed.change {
@@ -65,21 +64,72 @@ impl Templates {
                 let max_bytes = shared.options.example_max_bytes;
                 let example = shared.options.keep_examples.then(|| example(max_bytes));
                 let example = example.map(|example| clean_to(example.as_bytes(), max_bytes).as_ref().into());
-                self.add(shared, Known { text: None, example });
+                self.add(shared, routed.id, Known { text: None, example });
             }
             Change::Generalised { .. } => self.count_bytes(shared),
         }
-        routed.id
+        self.retire(shared, &routed.retired, routed.id);
+        routed
     }
 
-    /// Takes in a text that the store knows.
-    pub(super) fn restore(&mut self, shared: &mut Shared, text: &str) {
+    /// Takes in a text that the store knows. Gives its template and those that it replaced; what is counted of these is left
+    /// to the caller.
+    pub(super) fn restore(&mut self, shared: &mut Shared, text: &Arc<str>) -> Learnt {
         self.share_budget(shared);
-        let id = self.miner.learn(text);
-        // Ids follow each other, so this one is new.
-        if id.0 as usize == self.known.len() {
-            self.add(shared, Known { text: Some(self.miner.template(id).clone()), example: None });
+        let held = self.miner.len();
+        let learnt = self.miner.learn(text);
+        let id = learnt.id;
+        if id == TemplateId::OVERFLOW {
+            return learnt;
         }
+        if self.miner.len() + learnt.retired.len() > held {
+            self.add(shared, id, Known { text: Some(text.clone()), example: None });
+        }
+        self.retire(shared, &learnt.retired, id);
+        let known = &mut self.known[id.0 as usize].text;
+        match known {
+            None if self.miner.template(id) == text => *known = Some(text.clone()),
+            Some(known) if known == text => {}
+            _ => self.move_to(shared, text.clone(), id),
+        }
+        learnt
+    }
+
+    /// Forgets templates that another one replaced.
+    fn retire(&mut self, shared: &mut Shared, retired: &[Retired], by: TemplateId) {
+        if retired.is_empty() {
+            return;
+        }
+        for gone in retired {
+            let Known { text, example } = std::mem::take(&mut self.known[gone.id.0 as usize]);
+            let known = &mut self.known[by.0 as usize];
+            known.example = known.example.take().or(example);
+            self.moves.values_mut().filter(|to| **to == gone.id).for_each(|to| *to = by);
+            if let Some(text) = text {
+                self.move_to(shared, text, by);
+            }
+        }
+        shared.templates -= retired.len();
+        self.count_bytes(shared);
+    }
+
+    fn move_to(&mut self, shared: &mut Shared, from: Arc<str>, to: TemplateId) {
+        let bytes = from.len() + size_of::<(Arc<str>, TemplateId)>();
+        if self.moves.insert(from, to).is_none() {
+            shared.pending.rows += 1;
+            shared.pending.bytes += bytes;
+        }
+    }
+
+    pub(super) fn has_moves(&self) -> bool {
+        !self.moves.is_empty()
+    }
+
+    /// The texts that are no more, each with the one that took it over.
+    pub(super) fn drain_moves(&mut self) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
+        let moves = std::mem::take(&mut self.moves).into_iter();
+        let moves = moves.map(|(from, to)| (from, self.miner.template(to).clone()));
+        moves.filter(|(from, to)| from != to)
     }
 
     /// Takes in no more templates once all miners together have enough.
@@ -89,8 +139,12 @@ impl Templates {
         }
     }
 
-    fn add(&mut self, shared: &mut Shared, known: Known) {
-        self.known.push(known);
+    fn add(&mut self, shared: &mut Shared, id: TemplateId, known: Known) {
+        let at = id.0 as usize;
+        if at >= self.known.len() {
+            self.known.resize(at + 1, Known::default());
+        }
+        self.known[at] = known;
         shared.templates += 1;
         self.count_bytes(shared);
     }

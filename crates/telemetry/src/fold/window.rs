@@ -244,6 +244,14 @@ impl<F> Windows<F> {
         (&mut window.rows[place.row as usize], window.bucket)
     }
 
+    /// All rows of a name, each with its bucket.
+    pub(super) fn rows_of(&mut self, name: NameId) -> impl Iterator<Item = (&mut Row<F>, Bucket)> {
+        self.list.iter_mut().filter_map(move |window| {
+            let row = *window.by_name.get(&name)?;
+            Some((window.rows.get_mut(row as usize)?, window.bucket))
+        })
+    }
+
     /// Takes all windows.
     pub(super) fn drain(&mut self) -> Vec<Window<F>> {
         std::mem::replace(self, Self::new()).list

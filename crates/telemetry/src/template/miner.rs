@@ -38,7 +38,7 @@ impl Default for MinerOptions {
     }
 }
 
-/// A template of one [`Miner`]. It stays the same template when its text changes, for as long as the miner lives.
+/// A template of one [`Miner`]. It stays the same template when its text changes, until it is [`Retired`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TemplateId(pub u32);
 
@@ -54,6 +54,33 @@ pub struct Routed {
     pub id: TemplateId,
     /// What that did to the miner.
     pub change: Change,
+    /// The templates that this one replaced.
+    pub retired: Vec<Retired>,
+}
+
+impl Routed {
+    fn without_retired(id: TemplateId, change: Change) -> Self {
+        Self { id, change, retired: Vec::new() }
+    }
+}
+
+/// Where a text was taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// The template that covers the text. Where it has another text and is not the overflow, what was counted under the
+    /// learnt text belongs to it.
+    pub id: TemplateId,
+    /// The templates that this one replaced.
+    pub retired: Vec<Retired>,
+}
+
+/// A template that is no more, since another one covers it: what was counted under it belongs to that one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retired {
+    /// What it was. A later template may get it.
+    pub id: TemplateId,
+    /// Its last text.
+    pub text: Arc<str>,
 }
 
 /// What routing a body changed.
@@ -73,13 +100,16 @@ pub enum Change {
     Overflow,
 }
 
-/// The templates of one kind of line, by rule of one service and severity.
+/// The templates of one kind of line, by rule of one service and severity. None covers another one, except those without
+/// a constant word.
 #[derive(Debug)]
 pub struct Miner {
     options: MinerOptions,
     limits: Limits,
     /// By id; the first is the overflow.
     templates: Vec<Template>,
+    /// Those that were retired.
+    free: Vec<TemplateId>,
     /// The id of every text.
     texts: HashTable<TemplateId>,
     tree: Tree,
@@ -117,6 +147,7 @@ impl Miner {
             options,
             limits: Limits { bytes: options.max_body_bytes.max(16), tokens: options.max_tokens.max(1) },
             templates: vec![Template::new(OVERFLOW)],
+            free: Vec::new(),
             texts: HashTable::new(),
             tree: Tree::default(),
             template_bytes: 0,
@@ -132,35 +163,42 @@ impl Miner {
         mask(body, self.limits, &mut scratch.masked);
         if let Some(id) = self.find_text(xxh3_64(&scratch.masked), &scratch.masked) {
             let change = if id == TemplateId::OVERFLOW { Change::Overflow } else { Change::Known };
-            return Routed { id, change };
+            return Routed::without_retired(id, change);
         }
         scratch.words.split(&scratch.masked);
         let line = &*scratch;
         let place = Place::of(&line.words);
-        if let Some(id) = [place.own, place.next, place.bare].into_iter().find_map(|leaf| self.covering(leaf, line)) {
-            return Routed { id, change: Change::Known };
+        if let Some(id) = place.leaves(&line.words).find_map(|leaf| self.covering(leaf, line)) {
+            return Routed::without_retired(id, Change::Known);
         }
         if let Some(id) = [place.own, place.next].into_iter().find_map(|leaf| self.most_similar(leaf, line)) {
             return self.generalise(id, line);
         }
         if self.len() >= self.options.max_templates {
-            return Routed { id: TemplateId::OVERFLOW, change: Change::Overflow };
+            return Routed::without_retired(TemplateId::OVERFLOW, Change::Overflow);
         }
-        Routed { id: self.add(Template::new(&self.text_for_new(place, line))), change: Change::New }
+        let new = Template::new(&self.text_for_new(place, line));
+        let replaced = self.replaced_by(&new);
+        Routed { id: self.add(new), change: Change::New, retired: self.retire(replaced) }
     }
 
-    /// Takes in a text that [`Miner::template`] gave, as it is; at start, from the store. A full miner answers with
-    /// [`TemplateId::OVERFLOW`].
-    pub fn learn(&mut self, template: &str) -> TemplateId {
+    /// Takes in a text that the [`Miner::template`] of this or another miner gave: as it is, unless a template that is
+    /// known replaces it. A full miner answers with [`TemplateId::OVERFLOW`]. The order in which texts are learnt does not
+    /// count.
+    pub fn learn(&mut self, template: &str) -> Learnt {
         let new = Template::new(template);
-        match self.find_text(new.text_hash, template.as_bytes()) {
-            Some(id) => id,
-            None if self.len() >= self.options.max_templates => TemplateId::OVERFLOW,
-            None => self.add(new),
+        let known = self.find_text(new.text_hash, template.as_bytes());
+        if let Some(id) = known.or_else(|| self.replacing(&new)) {
+            return Learnt { id, retired: Vec::new() };
         }
+        let replaced = self.replaced_by(&new);
+        if replaced.is_empty() && self.len() >= self.options.max_templates {
+            return Learnt { id: TemplateId::OVERFLOW, retired: Vec::new() };
+        }
+        Learnt { id: self.add(new), retired: self.retire(replaced) }
     }
 
-    /// The text of a template; that of the overflow for an id that this miner has not given.
+    /// The text of a template; that of the overflow for an id that no template has.
     pub fn template(&self, id: TemplateId) -> &Arc<str> {
         &self.templates.get(id.0 as usize).unwrap_or(&self.templates[0]).text
     }
@@ -173,7 +211,7 @@ impl Miner {
 
     /// Templates held, without the overflow.
     pub fn len(&self) -> usize {
-        self.templates.len() - 1
+        self.texts.len() - 1
     }
 
     /// True if no template is held.
@@ -186,6 +224,7 @@ impl Miner {
         size_of::<Self>()
             + self.template_bytes
             + self.templates.capacity() * size_of::<Template>()
+            + self.free.capacity() * size_of::<TemplateId>()
             + self.texts.allocation_size()
             + self.tree.memory_bytes(self.len())
     }
@@ -252,23 +291,62 @@ impl Miner {
         let new = Template::new(&text);
         // Unless two leaves have one hash. No text may be there twice even then.
         if let Some(id) = self.find_text(new.text_hash, text.as_bytes()) {
-            return Routed { id, change: Change::Known };
+            return Routed::without_retired(id, Change::Known);
         }
-        let old = replace(&mut self.templates[at], new);
+        let mut replaced = self.replaced_by(&new);
+        replaced.retain(|&other| other != id);
+        let from = self.exchange(id, new);
+        self.hang(id);
+        Routed { id, change: Change::Generalised { from }, retired: self.retire(replaced) }
+    }
+
+    fn add(&mut self, template: Template) -> TemplateId {
+        let id = if let Some(id) = self.free.pop() {
+            self.templates[id.0 as usize] = template;
+            id
+        } else {
+            self.templates.push(template);
+            TemplateId(self.templates.len() as u32 - 1)
+        };
+        self.hang(id);
+        id
+    }
+
+    /// The most specific template that replaces `new`.
+    fn replacing(&self, new: &Template) -> Option<TemplateId> {
+        let replacing = self.live().filter(|(_, template)| template.replaces(new));
+        let best = replacing.max_by(|(_, a), (_, b)| a.constants.cmp(&b.constants).then_with(|| b.text.cmp(&a.text)));
+        best.map(|(id, _)| id)
+    }
+
+    fn replaced_by(&self, new: &Template) -> Vec<TemplateId> {
+        self.live().filter(|(_, template)| new.replaces(template)).map(|(id, _)| id).collect()
+    }
+
+    fn retire(&mut self, replaced: Vec<TemplateId>) -> Vec<Retired> {
+        let retire = |id| {
+            let text = self.exchange(id, Template::new(OVERFLOW));
+            self.free.push(id);
+            Retired { id, text }
+        };
+        replaced.into_iter().map(retire).collect()
+    }
+
+    /// All templates but the overflow.
+    fn live(&self) -> impl Iterator<Item = (TemplateId, &Template)> {
+        let ids = self.texts.iter().filter(|&&id| id != TemplateId::OVERFLOW);
+        ids.map(|&id| (id, &self.templates[id.0 as usize]))
+    }
+
+    /// Puts a template, which is not findable yet, in the place of another one, whose text it gives.
+    fn exchange(&mut self, id: TemplateId, new: Template) -> Arc<str> {
+        let old = replace(&mut self.templates[id.0 as usize], new);
         if let Ok(found) = self.texts.find_entry(old.text_hash, |&other| other == id) {
             found.remove();
         }
         self.tree.take(old.place, id);
         self.template_bytes -= old.memory_bytes();
-        self.hang(id);
-        Routed { id, change: Change::Generalised { from: old.text } }
-    }
-
-    fn add(&mut self, template: Template) -> TemplateId {
-        let id = TemplateId(self.templates.len() as u32);
-        self.templates.push(template);
-        self.hang(id);
-        id
+        old.text
     }
 
     /// Makes a template findable.

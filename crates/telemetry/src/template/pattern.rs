@@ -40,9 +40,22 @@ impl Template {
 
     /// True if every word is the line's or variable, and all between the words is the line's.
     pub(super) fn covers(&self, line: &[u8], words: &Words) -> bool {
-        let by_hash = self.words.len() == words.hashes.len()
-            && self.words.iter().zip(&words.hashes).all(|(&own, &other)| own == VARIABLE || own == other);
-        by_hash && self.has_bytes_of(line, words)
+        self.covers_words(&words.hashes) && self.has_bytes_of(line, words)
+    }
+
+    /// True if this template takes the place of `other`, which it covers. One without a constant word takes no other's
+    /// place: it is what is left for lines that nothing else covers.
+    pub(super) fn replaces(&self, other: &Self) -> bool {
+        self.constants > 0
+            && self.constants < other.constants
+            && self.place.bare == other.place.bare
+            && self.covers_words(&other.words)
+            && self.has_bytes_of(other.text.as_bytes(), &Words::of(&other.text))
+    }
+
+    fn covers_words(&self, words: &[u64]) -> bool {
+        self.words.len() == words.len()
+            && self.words.iter().zip(words).all(|(&own, &other)| own == VARIABLE || own == other)
     }
 
     fn has_bytes_of(&self, line: &[u8], words: &Words) -> bool {

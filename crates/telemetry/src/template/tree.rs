@@ -25,9 +25,18 @@ impl Place {
     pub(super) fn of(words: &Words) -> Self {
         let bare = mix(words.shape, u64::MAX);
         let mut anchors = words.anchors();
-        let mut leaf = || anchors.next().map_or(bare, |at| mix(words.shape ^ at as u64, words.hashes[at]));
+        let mut leaf = || anchors.next().map_or(bare, |at| leaf_of(words, at));
         Self { own: leaf(), next: leaf(), bare }
     }
+
+    /// All leaves at which a template that covers these words can hang, those of the first anchors first.
+    pub(super) fn leaves(self, words: &Words) -> impl Iterator<Item = u64> {
+        words.anchors().map(|at| leaf_of(words, at)).chain([self.bare])
+    }
+}
+
+fn leaf_of(words: &Words, anchor: usize) -> u64 {
+    mix(words.shape ^ anchor as u64, words.hashes[anchor])
 }
 
 /// A folded multiplication: every bit of either number reaches the result.

@@ -4,6 +4,7 @@ mod budgets;
 mod drains;
 mod logs;
 mod metrics;
+mod refresh;
 mod restart;
 mod sharing;
 mod spans;

@@ -6,6 +6,7 @@ mod accounting;
 mod faults;
 mod pacing;
 mod queue;
+mod refresh;
 mod restore;
 mod retention;
 mod stop;

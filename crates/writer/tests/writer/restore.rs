@@ -12,7 +12,7 @@ use tallybook_writer::{Stats, Writer, WriterOptions, restore};
 
 use crate::support::{Unruly, write};
 
-async fn write_logs(writer: &Writer, bodies: impl IntoIterator<Item = String>) {
+pub(crate) async fn write_logs(writer: &Writer, bodies: impl IntoIterator<Item = String>) {
     let record = |body| LogRecord {
         body: Some(AnyValue { value: Some(any_value::Value::StringValue(body)) }),
         severity_number: 9,

@@ -50,6 +50,8 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) struct Unruly {
     pub(crate) chaos: Chaos,
+    /// Whether it says that others may write to it.
+    shared: bool,
     watched: Mutex<Watched>,
 }
 
@@ -66,8 +68,17 @@ impl std::fmt::Debug for Watched {
 
 impl Unruly {
     pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self::with_shared(false))
+    }
+
+    /// For several writers.
+    pub(crate) fn shared() -> Arc<Self> {
+        Arc::new(Self::with_shared(true))
+    }
+
+    fn with_shared(shared: bool) -> Self {
         let watched = Watched { attempts: Vec::new(), plan: Box::new(|_| Fault::None) };
-        Arc::new(Self { chaos: Chaos::new(Arc::new(MemoryStore::new())), watched: Mutex::new(watched) })
+        Self { chaos: Chaos::new(Arc::new(MemoryStore::new())), shared, watched: Mutex::new(watched) }
     }
 
     /// The n-th commit (from 0) does what `plan` says.
@@ -94,7 +105,7 @@ impl Unruly {
 #[async_trait]
 impl Store for Unruly {
     fn info(&self) -> Info {
-        self.chaos.info()
+        Info { shared: self.shared, ..self.chaos.info() }
     }
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {

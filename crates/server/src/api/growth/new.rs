@@ -1,12 +1,13 @@
-//! What was seen for the first time between two moments, by the all-time rows of each service.
+//! What was seen for the first time between two moments, by the all-time rows.
 
 use std::sync::Arc;
 
 use tallybook_core::{
-    ALL_SERVICES, AttributeKey, Condition, Metric, Query, Record, Result, Service, Signal, Span, Store, StoreExt,
-    Template, TimeRange, Timestamp, Value,
+    AttributeKey, Condition, Metric, Query, Record, Result, Service, Signal, Span, Store, StoreExt, Template,
+    TimeRange, Timestamp, Value,
 };
 
+use super::super::page::of_service;
 use super::{Changed, GrowthItem, GrowthKind};
 
 /// What of `service` is new since `from`, the newest first, `limit` of each kind.
@@ -32,31 +33,32 @@ pub(super) async fn read(
     range: TimeRange,
     limit: usize,
 ) -> Result<Vec<GrowthItem>> {
+    // Services and templates have no rows that sum up all services.
+    let whose = match (kind, service) {
+        (GrowthKind::Service, Some(service)) => vec![Condition::Equals("name", Value::from(service))],
+        (GrowthKind::Service | GrowthKind::Template, None) => Vec::new(),
+        _ => vec![of_service(service)],
+    };
     match kind {
-        GrowthKind::Service => of_table::<Service>(store, "name", service, range, limit).await,
-        GrowthKind::Metric => of_table::<Metric>(store, "service", service, range, limit).await,
-        GrowthKind::Span => of_table::<Span>(store, "service", service, range, limit).await,
-        GrowthKind::AttributeKey => of_table::<AttributeKey>(store, "service", service, range, limit).await,
-        GrowthKind::Template => of_table::<Template>(store, "service", service, range, limit).await,
+        GrowthKind::Service => of_table::<Service>(store, whose, range, limit).await,
+        GrowthKind::Metric => of_table::<Metric>(store, whose, range, limit).await,
+        GrowthKind::Span => of_table::<Span>(store, whose, range, limit).await,
+        GrowthKind::AttributeKey => of_table::<AttributeKey>(store, whose, range, limit).await,
+        GrowthKind::Template => of_table::<Template>(store, whose, range, limit).await,
     }
 }
 
 async fn of_table<R: Record + FirstSeen>(
     store: &dyn Store,
-    service_column: &'static str,
-    service: Option<&str>,
+    whose: Vec<Condition>,
     range: TimeRange,
     limit: usize,
 ) -> Result<Vec<GrowthItem>> {
-    let whose = match service {
-        Some(service) => Condition::Equals(service_column, Value::from(service)),
-        None => Condition::Differs(service_column, Value::from(ALL_SERVICES)),
-    };
-    let query = Query::new(limit)
-        .filter(whose)
+    let mut query = Query::new(limit)
         .filter(Condition::AtLeast("first_seen", range.from.into()))
         .filter(Condition::AtMost("first_seen", range.to.earlier(1).into()))
         .sort("first_seen", true);
+    query.conditions.extend(whose);
     let page = store.list::<R>(&query).await?;
     let item = |row: R| {
         let first_seen = Some(row.first_seen());

@@ -1,6 +1,6 @@
 //! The rows of logs and templates.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tallybook_core::{CatalogueDelta, Log, Template, TemplateBucket, TemplateMove};
@@ -20,6 +20,20 @@ impl Facts for LogFacts {
             self.templates.resize(other.templates.len(), Tally::default());
         }
         self.templates.iter_mut().zip(&other.templates).for_each(|(own, other)| own.unite(*other));
+    }
+}
+
+/// The moves of templates that were replaced, whether or not anything was counted since.
+pub(super) fn moves(view: &mut View<'_, LogAbout>, moved: &BTreeSet<NameId>, delta: &mut CatalogueDelta) {
+    for &name in moved {
+        let service = view.service(name).clone();
+        let LogAbout { severity, templates: Some(templates) } = &mut view.names.get_mut(name).about else { continue };
+        delta.template_moves.extend(templates.drain_moves().map(|(from, to)| TemplateMove {
+            service: service.clone(),
+            severity: *severity,
+            from,
+            to,
+        }));
     }
 }
 

@@ -24,7 +24,11 @@ pub(super) fn drain(fold: &mut Fold) -> CatalogueDelta {
     let mut delta = CatalogueDelta::default();
     let mut keys = KeyRows::default();
     // In the order of the signals' names, as the tables are that all signals share.
-    book(shared, logs, Signal::Log, &mut keys, &mut delta, logs::rows);
+    let moved = std::mem::take(&mut shared.moved);
+    book(shared, logs, Signal::Log, &mut keys, &mut delta, |view, sums, delta| {
+        logs::moves(view, &moved, delta);
+        logs::rows(view, sums, delta);
+    });
     book(shared, metrics, Signal::Metric, &mut keys, &mut delta, metrics::rows);
     book(shared, spans, Signal::Span, &mut keys, &mut delta, spans::rows);
     keys.finish(shared, &mut delta);
