@@ -1,7 +1,6 @@
 //! `tallybook serve`: the store, the writer and the server, opened in this order and closed in the other.
 
 use std::io::IsTerminal as _;
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};

@@ -98,18 +98,17 @@ async fn show(options: &Options) -> Result<()> {
             println!("{}", serde_json::to_string_pretty(&Value::Object(lists.collect()))?);
             return Ok(());
         }
-        let mut picture = String::new();
-        for (panel, items) in PANELS.iter().zip(&lists) {
-            picture.push_str(&format!("{}\n{}\n\n", panel.title, table(panel, items)));
-        }
+        let tables =
+            PANELS.iter().zip(&lists).map(|(panel, items)| format!("{}\n{}\n\n", panel.title, table(panel, items)));
+        let picture: String = tables.collect();
         let mut out = std::io::stdout().lock();
         if !live {
             return Ok(write!(out, "{picture}")?);
         }
         // Home, the picture, and nothing below it: no flicker from clearing first.
-        write!(
+        writeln!(
             out,
-            "\x1b[H{}\x1b[J{} · every {} · Ctrl-C ends\n",
+            "\x1b[H{}\x1b[J{} · every {} · Ctrl-C ends",
             picture.replace('\n', "\x1b[K\n"),
             options.server,
             humantime::format_duration(options.interval)

@@ -1,6 +1,7 @@
 //! What changed since a cursor. Commits are in order (see `commit`), so no lower revision can appear later.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use deadpool_postgres::{Object, Transaction};
 use futures_util::future::try_join_all;
@@ -131,7 +132,9 @@ impl Seen {
             text.push(' ');
             match value {
                 Value::Text(value) => {
-                    text.push_str(&value.bytes().map(|byte| format!("{byte:02x}")).collect::<String>())
+                    for byte in value.bytes() {
+                        let _ = write!(text, "{byte:02x}");
+                    }
                 }
                 value => text.push_str(&value.as_int().unwrap_or_default().to_string()),
             }

@@ -16,7 +16,7 @@ const OPERATION: &str = "opening the PostgreSQL store";
 /// The oldest server with everything the store uses (incremental sort, upserts into partitions).
 const OLDEST_VERSION: u32 = 130_000;
 /// Any constant will do, as long as no other program locks it in the same database: the bytes of "tally".
-const MIGRATION_LOCK: i64 = 0x7461_6c6c_79;
+const MIGRATION_LOCK: i64 = 0x0074_616c_6c79;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A lost server is noticed this soon, even where it does not say goodbye.
 const SILENCE_LIMIT: Duration = Duration::from_secs(20);

@@ -121,7 +121,6 @@ impl<'a> Filter<'a> {
         let term = match condition {
             Condition::Equals(_, Value::Null) => format!("{name} IS NULL"),
             Condition::Equals(_, value) if can_hold(column, value) => format!("{name} = {}", self.parameter(value)),
-            Condition::Equals(..) => never(),
             Condition::Differs(_, Value::Null) => present(),
             Condition::Differs(_, value) if can_hold(column, value) => {
                 format!("{name} IS DISTINCT FROM {}", self.parameter(value))
@@ -142,7 +141,7 @@ impl<'a> Filter<'a> {
                 let part = self.own_parameter(part.to_ascii_lowercase());
                 format!("position({part} IN lower({name})) > 0")
             }
-            Condition::Contains(..) => never(),
+            Condition::Equals(..) | Condition::Contains(..) => never(),
         };
         self.terms.push(term);
     }

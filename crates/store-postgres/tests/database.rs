@@ -1,12 +1,14 @@
 //! What only a database server can get wrong: connections that break, commits out of order, ten starts at once, TLS, and
 //! refusals.
 
+#[path = "support/proxy.rs"]
+mod proxy;
 mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::proxy::{Cut, Proxy};
+use proxy::{Cut, Proxy};
 use support::{Database, connect};
 use tallybook_conformance::Fixtures;
 use tallybook_core::{

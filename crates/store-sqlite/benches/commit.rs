@@ -73,7 +73,7 @@ async fn measure(store: &SqliteStore, path: &std::path::Path) {
             break;
         }
     }
-    report("all changes, a row", &mut vec![start.elapsed()], rows);
+    report("all changes, a row", &mut [start.elapsed()], rows);
 }
 
 fn hash_of(value: u64) -> u64 {
@@ -106,7 +106,7 @@ impl Cost {
 
 impl Started {
     fn elapsed(&self) -> Cost {
-        Cost { wall: self.0.elapsed(), cpu: cpu_time() - self.1 }
+        Cost { wall: self.0.elapsed(), cpu: cpu_time().saturating_sub(self.1) }
     }
 }
 

@@ -22,14 +22,18 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
     let last = std::sync::Arc::new(Mutex::new(LastUnion::default()));
     let of = last.clone();
     connection.create_scalar_function(GROWS, 2, flags, move |context| {
-        with_union(&of, context, |union| union.united != union.stored)
+        // Without a look at the registers where nothing came, or the same again.
+        let (stored, other) = (context.get_raw(0), context.get_raw(1));
+        Ok(other != ValueRef::Blob(&[])
+            && other != stored
+            && with_union(&of, context, |union| union.bytes != union.stored)?)
     })?;
     let of = last.clone();
     connection.create_scalar_function(UNION, 2, flags, move |context| {
-        with_union(&of, context, |union| union.united.clone())
+        with_union(&of, context, |union| union.bytes.clone())
     })?;
     connection.create_scalar_function(UNION_ESTIMATE, 2, flags, move |context| {
-        with_union(&last, context, |union| i64::try_from(union.estimate).unwrap_or(i64::MAX))
+        with_union(&last, context, |union| i64::try_from(union.sketch.estimate()).unwrap_or(i64::MAX))
     })?;
     connection.create_scalar_function(CONTAINS, 2, flags, |context| {
         let (ValueRef::Text(text), ValueRef::Text(part)) = (context.get_raw(0), context.get_raw(1)) else {
@@ -44,8 +48,8 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
 struct LastUnion {
     stored: Vec<u8>,
     other: Vec<u8>,
-    united: Vec<u8>,
-    estimate: u64,
+    sketch: Sketch,
+    bytes: Vec<u8>,
 }
 
 impl LastUnion {
@@ -55,8 +59,8 @@ impl LastUnion {
         }
         let mut sketch = Sketch::decode(stored)?;
         sketch.unite(&Sketch::decode(other)?);
-        self.united = sketch.encode();
-        self.estimate = sketch.estimate();
+        self.bytes = sketch.encode();
+        self.sketch = sketch;
         self.stored.clear();
         self.stored.extend_from_slice(stored);
         self.other.clear();

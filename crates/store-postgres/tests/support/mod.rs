@@ -1,7 +1,5 @@
 //! A database of its own for each test, in the cluster that `cargo xtask test` starts.
 
-pub(crate) mod proxy;
-
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tallybook_core::{Error, ErrorKind, Result};
