@@ -1,13 +1,16 @@
 //! `cargo xtask bench`: one benchmark, in release mode, against a release server.
 
-use std::ffi::OsString;
+use std::{env, ffi::OsString};
 
 use anyhow::{Result, bail};
 use cargo_metadata::Metadata;
 
-use crate::{checkout::Checkout, command::run as run_command};
+use crate::{checkout::Checkout, command::run as run_command, postgres::Cluster};
 
 const PACKAGE: &str = "tallybook-benches";
+/// The benchmark that needs a PostgreSQL.
+const STORES: &str = "stores";
+const DATABASE_URL: &str = "DATABASE_URL";
 
 /// Takes a name and its arguments. Builds the server as a user would, then runs the benchmark with `TALLYBOOK_BIN` set to it.
 pub(crate) fn run(checkout: &Checkout, words: &[OsString]) -> Result<()> {
@@ -21,7 +24,14 @@ pub(crate) fn run(checkout: &Checkout, words: &[OsString]) -> Result<()> {
     // A build of its own: together with the benchmark it would get the benchmark's features as well.
     run_command(&mut checkout.cargo(["build", "--release", "--package", "tallybook"]))?;
     let arguments = ["run", "--release", "--package", PACKAGE, "--bin", name, "--"];
-    run_command(checkout.cargo(arguments).args(args).env("TALLYBOOK_BIN", checkout.server("release")))
+    let mut benchmark = checkout.cargo(arguments);
+    benchmark.args(args).env("TALLYBOOK_BIN", checkout.server("release"));
+    // Compared with PostgreSQL as it comes, unless a database is named.
+    let cluster = if name == STORES && env::var_os(DATABASE_URL).is_none() { Some(Cluster::start(&[])?) } else { None };
+    if let Some(cluster) = &cluster {
+        benchmark.env(DATABASE_URL, format!("{}/postgres?sslmode=disable", cluster.url()));
+    }
+    run_command(&mut benchmark)
 }
 
 /// The benchmarks there are, by name.

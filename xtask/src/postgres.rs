@@ -1,6 +1,7 @@
 //! A PostgreSQL cluster for the tests: the machine's programs, a temporary folder, a free port, gone with the run.
 
 use std::{
+    fmt::Write as _,
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -16,8 +17,7 @@ use crate::command;
 const USER: &str = "postgres";
 
 /// What the tests do with it is thrown away, so nothing is worth an fsync; and there are many small databases at a time.
-const OPTIONS: &str =
-    "-c listen_addresses=127.0.0.1 -c ssl=on -c fsync=off -c full_page_writes=off -c max_connections=300";
+pub(crate) const THROWN_AWAY: &[&str] = &["fsync=off", "full_page_writes=off", "max_connections=300"];
 
 /// A running cluster; stopped and removed when dropped.
 #[derive(Debug)]
@@ -28,8 +28,9 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Makes a cluster whose locale does not sort bytewise, so that a forgotten collation shows, and starts it.
-    pub(crate) fn start() -> Result<Self> {
+    /// Makes a cluster whose locale does not sort bytewise, so that a forgotten collation shows, and starts it with these
+    /// settings.
+    pub(crate) fn start(settings: &[&str]) -> Result<Self> {
         let programs = programs().context("there is no PostgreSQL; on Debian: sudo apt-get install postgresql")?;
         let folder = tempfile::Builder::new().prefix("tallybook-postgres-").tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -45,10 +46,14 @@ impl Cluster {
                 .args(["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]),
         )?;
         cluster.make_certificates()?;
-        let options = format!(
-            "{OPTIONS} -p {port} -k {0} -c ssl_cert_file={0}/server.crt -c ssl_key_file={0}/server.key",
-            folder.display()
+        let place = folder.display();
+        let mut options = format!(
+            "-p {port} -k {place} -c listen_addresses=127.0.0.1 -c ssl=on \
+             -c ssl_cert_file={place}/server.crt -c ssl_key_file={place}/server.key"
         );
+        for setting in settings {
+            let _ = write!(options, " -c {setting}");
+        }
         command::run(
             cluster
                 .program("pg_ctl")

@@ -9,7 +9,7 @@ use crate::{
     command,
     counts::{Counts, Reader},
     migrations,
-    postgres::Cluster,
+    postgres::{self, Cluster},
     report, setup,
     steps::{Outcome, Step, walk},
     tidy,
@@ -69,7 +69,7 @@ fn tests(checkout: &Checkout, counts: &mut Counts) -> Result<()> {
     let arguments = ["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"];
     let mut command = checkout.cargo(arguments);
     command.envs(checkout.test_environment()?);
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start(postgres::THROWN_AWAY)?;
     command.env("TALLYBOOK_POSTGRES_URL", cluster.url());
     command.env("TALLYBOOK_POSTGRES_CA", cluster.authority());
     command.env("TALLYBOOK_POSTGRES_PROGRAMS", cluster.programs());

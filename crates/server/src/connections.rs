@@ -99,9 +99,10 @@ impl Connection {
         // Answers are small and must not wait for more to send.
         let _ = stream.set_nodelay(true);
         // Who connects and says nothing must neither keep a slot nor hold up the end.
+        let mut first = [0];
         tokio::select! {
-            first_byte = timeout(limits.header_read_timeout, stream.readable()) => match first_byte {
-                Ok(Ok(())) => {}
+            first_byte = timeout(limits.header_read_timeout, stream.peek(&mut first)) => match first_byte {
+                Ok(Ok(1)) => {}
                 _ => return,
             },
             () = stop.cancelled() => return,

@@ -101,7 +101,7 @@ impl Server {
         let (grpc, http) = tokio::join!(grpc, http);
         api_stopping.cancel();
         let ended = [grpc, http, api.await];
-        eprintln!("{ended:?}");
+
         Stopped { cut_off: ended.into_iter().map(Result::unwrap_or_default).sum() }
     }
 }

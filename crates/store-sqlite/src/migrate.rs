@@ -59,3 +59,39 @@ fn refusal(error: refinery::Error) -> Refusal {
         _ => Refusal::Diverged(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use refinery::Target;
+
+    use super::*;
+    use crate::connection::open_writer;
+
+    fn database(folder: &Path, name: &str) -> Connection {
+        open_writer(&folder.join(name)).unwrap()
+    }
+
+    fn schema(connection: &Connection) -> Vec<(String, Option<String>)> {
+        let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn an_old_database_that_is_migrated_has_the_schema_of_a_fresh_one_and_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut old = database(folder.path(), "old.db");
+        embedded::migrations::runner().set_target(Target::Version(1)).run(&mut old).unwrap();
+        old.execute("INSERT INTO service VALUES (1, 'shop', 1, 2, 3, 4, 5, 6)", []).unwrap();
+        let before = schema(&old).len();
+        run(&mut old).unwrap();
+        let mut fresh = database(folder.path(), "fresh.db");
+        run(&mut fresh).unwrap();
+        assert!(before < schema(&old).len(), "there is more than one migration");
+        assert_eq!(schema(&old), schema(&fresh));
+        let found: String = old.query_row("SELECT name FROM services", [], |row| row.get(0)).unwrap();
+        assert_eq!(found, "shop");
+    }
+}

@@ -130,3 +130,109 @@ fn order_by(table: &Table, query: &Query, order: &[usize]) -> Order {
     }
     Order { columns, after: after.map(|_| values) }
 }
+
+#[cfg(test)]
+mod tests {
+    use tallybook_core::{ALL_SERVICES, Attribute, AttributeKey, Metric, Record, Span, SpanPattern, Template};
+
+    use super::*;
+
+    fn of_service() -> Condition {
+        Condition::Equals("service", ALL_SERVICES.into())
+    }
+
+    fn sorted_by(column: &'static str, conditions: &[Condition]) -> Query {
+        Query { conditions: conditions.to_vec(), ..Query::new(50).sort(column, true) }
+    }
+
+    /// Lists the API offers, over tables that can be long.
+    fn lists() -> Vec<(&'static Table, Query)> {
+        let signal = || Condition::Equals("signal", "metric".into());
+        let many = || Condition::AtLeast("cardinality", 100.into());
+        let alive = || Condition::AtLeast("count", 1.into());
+        let contains = |column| Condition::Contains(column, "http".to_owned());
+        let in_names = || Condition::In("name", vec!["a".into(), "b".into()]);
+        let mut lists = vec![
+            (AttributeKey::TABLE, Query::new(50).filter(signal()).filter(of_service())),
+            (AttributeKey::TABLE, Query::new(50).filter(signal()).filter(of_service()).filter(in_names())),
+            (AttributeKey::TABLE, sorted_by("cardinality", &[of_service()])),
+            (AttributeKey::TABLE, sorted_by("cardinality", &[of_service(), many()])),
+            (AttributeKey::TABLE, sorted_by("cardinality", &[signal(), of_service(), many()])),
+            (Attribute::TABLE, sorted_by("cardinality", &[many(), contains("key")])),
+            (Template::TABLE, sorted_by("count", &[alive()])),
+            (Template::TABLE, sorted_by("count", &[alive(), Condition::Equals("severity", "ERROR".into())])),
+            (
+                Template::TABLE,
+                sorted_by("count", &[of_service(), Condition::Equals("severity", "ERROR".into()), alive()]),
+            ),
+        ];
+        lists.extend(
+            ["sample_count", "active_series", "first_seen", "last_seen"]
+                .map(|column| (Metric::TABLE, sorted_by(column, &[of_service(), contains("name")]))),
+        );
+        lists.extend(
+            ["sample_count", "status_error", "first_seen", "last_seen"]
+                .map(|column| (Span::TABLE, sorted_by(column, &[of_service(), contains("name")]))),
+        );
+        lists.extend(
+            ["sample_count", "name_count"].map(|column| (SpanPattern::TABLE, sorted_by(column, &[of_service()]))),
+        );
+        lists.extend(
+            ["count", "cardinality", "first_seen", "last_seen"]
+                .map(|column| (Attribute::TABLE, sorted_by(column, &[Condition::Equals("scope", "resource".into())]))),
+        );
+        lists
+    }
+
+    /// What SQLite says it will do, and with what statement.
+    fn plan(connection: &Connection, table: &'static Table, query: &Query) -> String {
+        let order = query.check(table).unwrap();
+        let Statement { sql, values } = Statement::new(table, query, &order);
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        rows::bind(&mut statement, &values).unwrap();
+        let mut steps = statement.raw_query();
+        let mut plan = sql;
+        while let Some(step) = steps.next().unwrap() {
+            plan = format!("{plan}\n  {}", step.get::<_, String>(3).unwrap());
+        }
+        plan
+    }
+
+    fn migrated(folder: &std::path::Path) -> Connection {
+        let mut connection = crate::connection::open_writer(&folder.join("tallybook.db")).unwrap();
+        crate::migrate::run(&mut connection).unwrap();
+        connection
+    }
+
+    #[test]
+    fn a_list_is_read_in_the_order_of_an_index_and_never_sorted_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = migrated(folder.path());
+        for (table, query) in lists() {
+            let plan = plan(&connection, table, &query);
+            // Ties may be: "USE TEMP B-TREE FOR LAST 2 TERMS OF ORDER BY".
+            assert!(!plan.contains("B-TREE FOR ORDER BY"), "{plan}");
+        }
+    }
+
+    #[test]
+    fn a_further_page_begins_where_the_last_one_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = migrated(folder.path());
+        let mut query = sorted_by("cardinality", &[of_service()]);
+        let key: [Value; 6] =
+            [7.into(), "metric".into(), ALL_SERVICES.into(), "a".into(), "resource".into(), "k".into()];
+        query.after = Some(Query::position(&[0, 1, 2, 3, 4, 5], &key.to_vec()));
+        let plan = plan(&connection, AttributeKey::TABLE, &query);
+        assert!(plan.contains("(service=? AND (cardinality,signal,name,scope,key)<(?,?,?,?,?))"), "{plan}");
+    }
+
+    #[test]
+    fn the_uses_of_one_key_are_found_by_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = migrated(folder.path());
+        let query = sorted_by("cardinality", &[of_service(), Condition::Equals("key", "user.id".into())]);
+        let plan = plan(&connection, AttributeKey::TABLE, &query);
+        assert!(plan.contains("attribute_key_by_key (key=? AND service=?)"), "{plan}");
+    }
+}

@@ -61,12 +61,15 @@ impl Writer {
         self.call(operation, |reply| Command::Commit { batch, reply })
             .await?
             .await
-            .map_err(|_| lost(died(operation)))?
+            .map_err(|_| lost(self.unanswered(operation)))?
     }
 
     pub(crate) async fn prune(&self, prune: Prune) -> Result<u64> {
         let operation = "pruning a table";
-        self.call(operation, |reply| Command::Prune(prune, reply)).await?.await.map_err(|_| died(operation))?
+        self.call(operation, |reply| Command::Prune(prune, reply))
+            .await?
+            .await
+            .map_err(|_| self.unanswered(operation))?
     }
 
     /// Refuses new calls, lets those in the queue finish, then closes the database.
@@ -95,6 +98,14 @@ impl Writer {
         Ok(answer)
     }
 
+    /// The reply was dropped: with the queue, by a close that came between, or because the thread is no more.
+    fn unanswered(&self, operation: &'static str) -> Error {
+        if self.places.is_closed() {
+            return closed(operation);
+        }
+        Error::new(ErrorKind::Internal, operation, "the writer thread ended without an answer; restart the process")
+    }
+
     fn send(&self, operation: &'static str, command: Queued) -> Result<()> {
         let sent = self.commands.as_ref().map(|commands| commands.send(command));
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(closed(operation)) }
@@ -110,10 +121,6 @@ impl Drop for Writer {
             let _ = thread.join();
         }
     }
-}
-
-fn died(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Internal, operation, "the writer thread ended without an answer; restart the process")
 }
 
 fn run(mut engine: Engine, queue: &Receiver<Queued>) {

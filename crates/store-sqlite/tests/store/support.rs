@@ -1,0 +1,109 @@
+//! What the tests share.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tallybook_conformance::Fixtures;
+use tallybook_core::{
+    Ack, AttributeKey, Batch, BatchId, CatalogueDelta, Outcome, Query, Records, Result, Service, SourceId, Store,
+    StoreExt as _, Timestamp,
+};
+use tallybook_store_sqlite::{SqliteOptions, SqliteStore};
+
+pub(crate) fn database(folder: &Path) -> PathBuf {
+    folder.join("tallybook.db")
+}
+
+pub(crate) fn open(folder: &Path) -> Result<SqliteStore> {
+    SqliteStore::open(&database(folder), SqliteOptions::default())
+}
+
+/// The database as any other program sees it: none of our functions.
+pub(crate) fn plain(folder: &Path) -> Connection {
+    Connection::open(database(folder)).unwrap()
+}
+
+/// One stream of batches.
+pub(crate) struct Sender {
+    source: SourceId,
+    seq: u64,
+}
+
+impl Sender {
+    pub(crate) fn new() -> Self {
+        Self { source: SourceId::mint(), seq: 0 }
+    }
+
+    pub(crate) fn batch(&mut self, records: Records) -> Arc<Batch> {
+        self.seq += 1;
+        Arc::new(Batch { id: BatchId { source: self.source, seq: self.seq }, ack: Ack::Written, records })
+    }
+
+    pub(crate) async fn commit(&mut self, store: &SqliteStore, catalogue: CatalogueDelta) {
+        let batch = self.batch(Records { catalogue, dead_letters: Vec::new() });
+        assert_eq!(store.commit(batch).await.unwrap().outcome, Outcome::Applied);
+    }
+}
+
+pub(crate) fn service(name: &str) -> Service {
+    Service {
+        name: name.into(),
+        metric_points: 1,
+        spans: 2,
+        log_records: 3,
+        first_seen: Timestamp(10),
+        last_seen: Timestamp(20),
+    }
+}
+
+/// That many keys with random names and sketches.
+pub(crate) fn attribute_keys(seed: u64, rows: usize) -> CatalogueDelta {
+    let mut random = Fixtures::plain(seed, 50);
+    CatalogueDelta { attribute_keys: (0..rows).map(|_| random.record()).collect(), ..CatalogueDelta::default() }
+}
+
+pub(crate) async fn number_of_keys(store: &SqliteStore) -> usize {
+    store.list_all::<AttributeKey>(Query::new(1_000)).await.unwrap().len()
+}
+
+/// A small file system of its own, mounted until dropped. Needs root; without it the test fails, and says so.
+#[derive(Debug)]
+pub(crate) struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    pub(crate) fn mount(megabytes: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={megabytes}m");
+        mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], folder.path());
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn make_read_only(&self) {
+        mount(&["-o", "remount,ro"], self.path());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: it goes even while a failed test still has a file open in it.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+fn mount(arguments: &[&str], on: &Path) {
+    let mounted = Command::new("mount").args(arguments).arg(on).output().expect("`mount` is installed");
+    let said = String::from_utf8_lossy(&mounted.stderr).into_owned();
+    assert!(mounted.status.success(), "this test needs to mount a tmpfs; run it as root: {said}");
+}
+
+/// Root writes where it has no permission.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
