@@ -31,7 +31,7 @@ pub struct Limits {
     /// Bytes of an OTLP request once it is decompressed. Decompression stops there.
     pub max_decompressed_bytes: usize,
     /// Bytes of all OTLP requests that are being received and decompressed; more is refused with 429 or
-    /// RESOURCE_EXHAUSTED.
+    /// RESOURCE_EXHAUSTED. Never less than the largest request needs by itself.
     pub max_inflight_bytes: usize,
     /// Bytes of a body that is sent to the API, which needs none.
     pub max_api_body_bytes: u64,
@@ -106,6 +106,15 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// [`Limits::max_inflight_bytes`], or what the largest request needs before and after it is decompressed.
+    pub(crate) fn inflight_bytes(&self) -> usize {
+        // One byte more is read to see that a request goes on.
+        let largest = self.max_request_bytes.saturating_add(self.max_decompressed_bytes).saturating_add(1);
+        self.max_inflight_bytes.max(largest)
+    }
+}
+
 impl Options {
     /// The addresses with the names of their settings.
     pub(crate) fn addresses(&self) -> [(&'static str, SocketAddr); 3] {
@@ -153,6 +162,13 @@ mod tests {
         assert!(Token::new("").is_err());
         assert!(Token::new("two words").is_err());
         assert!(Token::new("naïve").is_err());
+    }
+
+    #[test]
+    fn the_largest_request_always_fits_the_limit_of_all_requests() {
+        let large = Limits { max_request_bytes: 100, max_decompressed_bytes: 900, ..Limits::default() };
+        assert_eq!(Limits { max_inflight_bytes: 500, ..large }.inflight_bytes(), 1001);
+        assert_eq!(Limits { max_inflight_bytes: 5000, ..large }.inflight_bytes(), 5000);
     }
 
     #[test]

@@ -32,8 +32,8 @@ impl Default for SqliteOptions {
         Self {
             lock_note: String::new(),
             readers: std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)),
-            wal_passive_bytes: 16 << 20,
-            wal_truncate_bytes: 128 << 20,
+            wal_passive_bytes: 64 << 20,
+            wal_truncate_bytes: 256 << 20,
         }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Export {
 
 impl Receiver {
     pub(crate) fn new(writer: Writer, token: Option<Token>, limits: Limits, counters: Counters) -> Self {
-        let budget = Budget::new(limits.max_inflight_bytes);
+        let budget = Budget::new(limits.inflight_bytes());
         Self(Arc::new(State { writer, token, limits, budget, counters }))
     }
 

@@ -151,12 +151,17 @@ async fn requests_past_a_limit_are_too_large() {
 
 #[tokio::test]
 async fn a_bomb_stops_at_the_limit() {
-    let limits = Limits { max_decompressed_bytes: 1 << 20, max_inflight_bytes: 4 << 20, ..Limits::default() };
+    let limits = Limits {
+        max_request_bytes: 1 << 20,
+        max_decompressed_bytes: 1 << 20,
+        max_inflight_bytes: 4 << 20,
+        ..Limits::default()
+    };
     let server = Setup::new().limits(limits).start().await;
     let zeros = vec![0; 64 << 20];
     for encoding in ENCODINGS.into_iter().skip(1) {
         let bomb = compress(encoding, &zeros);
-        // Twice as much as the budget of all requests would fail otherwise.
+        // Unfolded, it would not fit the limit of all requests: that is another error.
         let response = post(&server, "/v1/traces", PROTOBUF, encoding, bomb).await;
         assert_eq!(status_code(response, PROTOBUF).await, (413, 8), "{encoding}");
     }

@@ -1,3 +1,5 @@
+//! A disk that is full, and has room again.
+
 use tallybook_core::{Applied, ErrorKind, Outcome, Records, Store as _};
 
 use crate::support::{Sender, SmallDisk, attribute_keys, number_of_keys, open, plain};

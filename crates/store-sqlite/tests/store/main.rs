@@ -1,5 +1,7 @@
 //! What the SQLite store promises beside the suite of all backends.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod full_disk;
 mod opening;
 mod retention;

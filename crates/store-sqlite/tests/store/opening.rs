@@ -1,3 +1,5 @@
+//! What keeps a store from being opened, in one sentence each.
+
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -44,11 +46,8 @@ fn a_read_only_folder_is_refused() {
 }
 
 #[test]
-fn a_read_only_database_in_a_writable_folder_is_refused() {
+fn a_folder_in_the_place_of_the_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    open(folder.path()).unwrap();
-    // A folder in its place cannot be written to either, not even by root.
-    std::fs::remove_file(database(folder.path())).unwrap();
     std::fs::create_dir(database(folder.path())).unwrap();
     let error = open(folder.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);

@@ -1,3 +1,5 @@
+//! Rows that leave, and the space they leave behind.
+
 use std::time::{Duration, Instant};
 
 use tallybook_conformance::Fixtures;

@@ -1,3 +1,5 @@
+//! The live schema against the descriptors.
+
 use rusqlite::Connection;
 use tallybook_core::{Column, ColumnType, TABLES, Table};
 

@@ -1,3 +1,5 @@
+//! The documented views, as the plain tools read them.
+
 use std::sync::Arc;
 
 use rusqlite::types::Value;

@@ -1,3 +1,5 @@
+//! The write-ahead log: synced when asked for, and never grown unseen.
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -34,7 +36,7 @@ async fn a_long_read_neither_stops_the_writer_nor_lets_the_log_grow_unseen() {
     reader.execute_batch("BEGIN; SELECT count(*) FROM attribute_key").unwrap();
     let seen = || -> i64 { reader.query_row("SELECT count(*) FROM attribute_key", [], |row| row.get(0)).unwrap() };
     let at_first = seen();
-    fill(&store, &mut sender, 60).await;
+    fill(&store, &mut sender, 30).await;
     let blocked = store.wal_stats();
     assert!(blocked.blocked && blocked.bytes > 2 * TRUNCATE, "{blocked:?}");
     assert!(blocked.bytes <= log_bytes(folder.path()), "{blocked:?}");
