@@ -212,10 +212,12 @@ impl Sender {
     /// Six keys a name, 1,000 names a service; every second service stands for the sum of all.
     fn attribute_key(&mut self, key: u64, fill: Fill) -> AttributeKey {
         let (service, name) = (key / TOUCHED, key / 6);
+        // Mixed among neighbours as well as among every tenth key.
+        let class = ((key / 10 + key) % 10) as usize;
         let distinct_values = match fill {
-            Fill::Everything => self.filled[(key % 10) as usize].clone(),
+            Fill::Everything => self.filled[class].clone(),
             Fill::SomeValues => {
-                let values = VALUES[(key % 10) as usize];
+                let values = VALUES[class];
                 let mut sketch = Sketch::default();
                 for _ in 0..values.min(20) {
                     sketch.insert(hash_of(self.rng.random_range(0..values)));

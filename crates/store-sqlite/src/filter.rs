@@ -2,10 +2,13 @@
 
 use std::cmp::Ordering;
 
-use tallybook_core::{Column, ColumnType, Condition, Table, Value};
+use tallybook_core::{Column, ColumnType, Condition, Error, Result, Table, Value};
 
 use crate::functions;
 use crate::sql::expression;
+
+/// SQLite takes 32,766 parameters; the page needs some, too.
+const VALUES_AT_MOST: usize = 32_000;
 
 /// `a AND b AND …` with the values of its parameters.
 #[derive(Debug, Default)]
@@ -17,14 +20,23 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// All conditions, whose columns [`tallybook_core::Query::check`] has found in the table.
-    pub(crate) fn new(table: &Table, conditions: &[Condition]) -> Self {
+    ///
+    /// # Errors
+    /// `Invalid` when there are more values than a statement of SQLite takes.
+    pub(crate) fn new(operation: &'static str, table: &Table, conditions: &[Condition]) -> Result<Self> {
         let mut filter = Self::default();
         for condition in conditions {
             if let Some(at) = table.position(condition.column()) {
                 filter.add(table, &table.columns[at], condition);
             }
         }
-        filter
+        if filter.values.len() > VALUES_AT_MOST {
+            let found = filter.values.len();
+            let context =
+                format!("the conditions hold {found} values, more than {VALUES_AT_MOST}; ask in several steps");
+            return Err(Error::invalid(operation, context));
+        }
+        Ok(filter)
     }
 
     /// Adds a term that the caller has written.

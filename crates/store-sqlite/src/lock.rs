@@ -24,12 +24,11 @@ impl FolderLock {
         let path = database.with_extension("lock");
         let folder = path.parent().unwrap_or(Path::new(".")).display().to_string();
         let unwritable = |error: std::io::Error| {
-            Error::new(
-                ErrorKind::Unavailable,
-                OPERATION,
-                format!("the data folder {folder} cannot be written to; make it writable or choose another one"),
-            )
-            .with_source(error)
+            let context = match error.kind() {
+                std::io::ErrorKind::StorageFull => format!("the disk is full; make room for the data folder {folder}"),
+                _ => format!("the data folder {folder} cannot be written to; make it writable or choose another one"),
+            };
+            Error::new(ErrorKind::Unavailable, OPERATION, context).with_source(error)
         };
         // Not truncated: until the lock is ours, what it says is another process's.
         let mut file =

@@ -23,7 +23,7 @@ pub(crate) fn prune(
     sql::of(OPERATION, table)?;
     Query { conditions: conditions.to_vec(), ..Query::new(limit) }.check(table)?;
     let Some(column) = table.retention else { return Ok(0) };
-    let mut filter = Filter::new(table, conditions);
+    let mut filter = Filter::new(OPERATION, table, conditions)?;
     filter.push(format!("{} < ?", quoted(column)), [before.into()]);
     let key: Vec<String> = table.key().iter().map(|column| quoted(column.name)).collect();
     let name = quoted(table.name);

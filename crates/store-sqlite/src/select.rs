@@ -24,7 +24,7 @@ pub(crate) fn select(connection: &Connection, table: &'static Table, query: &Que
 }
 
 fn count(connection: &Connection, table: &Table, query: &Query) -> Result<u64> {
-    let filter = Filter::new(table, &query.conditions);
+    let filter = Filter::new(OPERATION, table, &query.conditions)?;
     let sql = format!("SELECT count(*) FROM {} {}", quoted(table.name), filter.to_sql());
     let count = |connection: &Connection| -> rusqlite::Result<i64> {
         let mut statement = connection.prepare_cached(&sql)?;
@@ -42,7 +42,7 @@ fn page(
     order: &[usize],
     total: Option<u64>,
 ) -> Result<RowPage> {
-    let mut rows = Statement::new(table, query, order).run(connection, table, query.sketches)?;
+    let mut rows = Statement::new(table, query, order)?.run(connection, table, query.sketches)?;
     let more = rows.len() > query.limit;
     rows.truncate(query.limit);
     let next = if more { rows.last().map(|row| Query::position(order, row)) } else { None };
@@ -55,8 +55,8 @@ struct Statement {
 }
 
 impl Statement {
-    fn new(table: &'static Table, query: &Query, order: &[usize]) -> Self {
-        let mut filter = Filter::new(table, &query.conditions);
+    fn new(table: &'static Table, query: &Query, order: &[usize]) -> Result<Self> {
+        let mut filter = Filter::new(OPERATION, table, &query.conditions)?;
         let order = order_by(table, query, order);
         if let (Some(after), false) = (&order.after, order.columns.is_empty()) {
             let parameters = vec!["?"; after.len()].join(", ");
@@ -79,7 +79,7 @@ impl Statement {
         // One row past the page tells whether there is more.
         values.push(Value::Int(i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1)));
         values.push(Value::Int(i64::try_from(query.offset).unwrap_or(i64::MAX)));
-        Self { sql, values }
+        Ok(Self { sql, values })
     }
 
     fn run(&self, connection: &Connection, table: &'static Table, sketches: bool) -> Result<Vec<Row>> {
@@ -187,7 +187,7 @@ mod tests {
     /// What SQLite says it will do, and with what statement.
     fn plan(connection: &Connection, table: &'static Table, query: &Query) -> String {
         let order = query.check(table).unwrap();
-        let Statement { sql, values } = Statement::new(table, query, &order);
+        let Statement { sql, values } = Statement::new(table, query, &order).unwrap();
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         rows::bind(&mut statement, &values).unwrap();
         let mut steps = statement.raw_query();
@@ -213,6 +213,21 @@ mod tests {
             // Ties may be: "USE TEMP B-TREE FOR LAST 2 TERMS OF ORDER BY".
             assert!(!plan.contains("B-TREE FOR ORDER BY"), "{plan}");
         }
+    }
+
+    #[test]
+    fn more_values_than_sqlite_takes_are_refused_with_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = migrated(folder.path());
+        let names = |count| Query::new(5).filter(Condition::In("name", (0..count).map(Value::Int).collect()));
+        let texts = |count: i64| {
+            let names = (0..count).map(|name| Value::from(name.to_string().as_str())).collect();
+            Query::new(5).filter(Condition::In("name", names))
+        };
+        assert!(select(&connection, Metric::TABLE, &texts(32_000)).is_ok());
+        let error = select(&connection, Metric::TABLE, &texts(32_001)).unwrap_err();
+        assert_eq!(error.kind(), tallybook_core::ErrorKind::Invalid);
+        assert!(select(&connection, Metric::TABLE, &names(100_000)).is_ok(), "a text is never a number");
     }
 
     #[test]

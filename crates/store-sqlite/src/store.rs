@@ -19,7 +19,7 @@ use crate::{changes, select};
 pub struct SqliteOptions {
     /// What the lock file says of this process beside its id, for example the address of its API.
     pub lock_note: String,
-    /// Connections that read, and so reads at the same time.
+    /// Connections that read, and so reads at the same time; at least one.
     pub readers: usize,
     /// Bytes of write-ahead log that may wait to be copied into the database.
     pub wal_passive_bytes: u64,
@@ -58,7 +58,7 @@ impl SqliteStore {
         let SqliteOptions { lock_note, readers, wal_passive_bytes, wal_truncate_bytes } = options;
         let limits = WalLimits { passive_bytes: wal_passive_bytes, truncate_bytes: wal_truncate_bytes };
         let writer = Writer::start(path, &lock_note, limits)?;
-        Ok(Self { readers: Readers::open(path, readers)?, writer, closed: OnceCell::new() })
+        Ok(Self { readers: Readers::open(path, readers.max(1))?, writer, closed: OnceCell::new() })
     }
 
     /// The write-ahead log, as the writer last saw it.

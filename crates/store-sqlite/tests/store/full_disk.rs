@@ -37,9 +37,11 @@ async fn a_full_disk_is_unavailable_and_writing_goes_on_once_there_is_room() {
 
 #[test]
 fn a_disk_that_is_full_from_the_start_is_one_sentence() {
-    let disk = SmallDisk::mount(1);
-    std::fs::write(disk.path().join("filler"), vec![0; (1 << 20) - (64 << 10)]).unwrap();
-    let error = open(disk.path()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("the disk is full"), "{error}");
+    for kilobytes_left in [0, 64] {
+        let disk = SmallDisk::mount(1);
+        std::fs::write(disk.path().join("filler"), vec![0; (1024 - kilobytes_left) << 10]).unwrap();
+        let error = open(disk.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("the disk is full; make room"), "{error}");
+    }
 }
