@@ -1,9 +1,9 @@
 //! The PostgreSQL store: many servers, one database, every total exact.
 //!
 //! Every commit first raises the one row of `revision`, so that row is the lock that puts commits in order: sketches are
-//! united without a race, no two commits can deadlock, and no revision becomes visible before a lower one. What a
-//! transaction per core would win by running side by side it would lose again waiting for the rows all servers share
-//! (see docs/performance.md).
+//! united without a race, no two commits can deadlock, and no revision becomes visible before a lower one. All
+//! servers share the rows that sum up all services, so commits side by side would wait for those; how much they would win
+//! elsewhere was not measured.
 
 mod changes;
 mod commit;
