@@ -45,6 +45,7 @@ impl Cluster {
                 .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync"])
                 .args(["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]),
         )?;
+        cluster.ask_some_for_passwords()?;
         cluster.make_certificates()?;
         let place = folder.display();
         let mut options = format!(
@@ -78,6 +79,14 @@ impl Cluster {
     /// The certificate of the authority that signed the server's.
     pub(crate) fn authority(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
+    }
+
+    /// Everybody is trusted but the members of the role `needs_password`, which tests make.
+    fn ask_some_for_passwords(&self) -> Result<()> {
+        let path = self.folder.path().join("data/pg_hba.conf");
+        let trusting = fs::read_to_string(&path).context("initdb wrote no pg_hba.conf")?;
+        fs::write(&path, format!("host all +needs_password 127.0.0.1/32 scram-sha-256\n{trusting}"))?;
+        Ok(())
     }
 
     /// An authority, and a certificate for `localhost` signed by it.

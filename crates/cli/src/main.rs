@@ -1,6 +1,7 @@
 //! `tallybook`: keeps the operational record of a system.
 
 mod demo;
+mod ping;
 mod serve;
 mod settings;
 mod top;
@@ -30,6 +31,7 @@ const EXAMPLES: &str = "Examples:
   tallybook serve --demo                 the same, with a shop of five services that feeds it
   USE_DB=memory tallybook serve          nothing outlives the process
   tallybook top                          the worst keys, metrics and templates, live
+  tallybook ping example.com 1.1.1.1     whether hosts answer and how fast, live and recorded
   tallybook config                       every setting, and where its value came from";
 
 #[derive(Subcommand)]
@@ -52,6 +54,16 @@ enum Command {
   tallybook top --once --limit 20
   tallybook top --json | jq '.metrics[0]'")]
     Top(top::Options),
+    /// Measures whether hosts answer and how fast, shows it live and records it
+    #[command(after_help = "Examples:
+  tallybook ping example.com 1.1.1.1
+  tallybook ping db.internal --tcp 5432 --interval 500ms --count 20
+  tallybook ping --http https://example.com/health --no-record
+  tallybook ping example.com --json | jq .latency_ms
+  tallybook ping example.com --server http://127.0.0.1:8090 --token secret
+
+Exit code: 0 when every host answered at least once, else 1.")]
+    Ping(Box<ping::Options>),
     /// Prints every setting and where its value came from
     #[command(after_help = "Examples:
   tallybook config
@@ -67,7 +79,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => match error.downcast::<clap::Error>() {
             Ok(usage) => match usage.kind() {
                 ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
@@ -93,19 +105,22 @@ fn one_line(bad_value: &clap::Error) -> String {
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn run() -> Result<()> {
+fn run() -> Result<ExitCode> {
     // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
     let file = Cli::try_parse()?.config;
-    let matches = settings::with_file(Cli::command(), file.as_deref(), &["serve", "config"])?.try_get_matches()?;
+    let command = Cli::command().mut_subcommand("ping", ping::with_short_help);
+    let matches = settings::with_file(command, file.as_deref(), &["serve", "ping", "config"])?.try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
-        Command::Serve { settings, demo } => serve::run(&settings, demo),
-        Command::Top(options) => top::run(&options),
+        Command::Serve { settings, demo } => serve::run(&settings, demo)?,
+        Command::Top(options) => top::run(&options)?,
+        Command::Ping(options) => return ping::run(&options),
         Command::Config { json, .. } => {
             let (_, matches) = matches.subcommand().expect("clap requires a subcommand");
-            print_settings(&settings::resolve(matches, file.as_deref())?, json)
+            print_settings(&settings::resolve(matches, file.as_deref())?, json)?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print_settings(settings: &[Resolved], json: bool) -> Result<()> {

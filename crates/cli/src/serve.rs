@@ -115,7 +115,7 @@ fn fold_options(settings: &Settings) -> FoldOptions {
     }
 }
 
-fn writer_options(settings: &Settings) -> WriterOptions {
+pub(crate) fn writer_options(settings: &Settings) -> WriterOptions {
     WriterOptions {
         telemetry: QueueOptions {
             ack: match settings.telemetry_ack {

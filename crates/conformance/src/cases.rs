@@ -1,16 +1,23 @@
-//! The list of cases. A name begins with the number of the promise of [`tallybook_core::Store`] that it holds.
+//! The list of cases. A name begins with the number of the promise that it holds: `p` of [`tallybook_core::Store`], `t` of
+//! [`tallybook_core::TickStore`].
 
 mod changes;
 mod close;
 mod commit;
 mod merge;
 mod moves;
+mod no_seal;
 mod parallel;
+mod pings;
 mod prune;
+mod seal;
 mod select;
+mod ticks;
 
 use futures_util::future::BoxFuture;
 use tallybook_core::Info;
+
+pub(crate) use no_seal::can_seal;
 
 use crate::{NewPlace, model};
 
@@ -53,18 +60,22 @@ macro_rules! restart_cases {
 use restart_cases;
 
 /// The cases that are meant for a store of this kind.
-pub(crate) fn of(info: &Info) -> impl Iterator<Item = &'static Case> {
+pub(crate) fn of(info: &Info, can_seal: bool) -> impl Iterator<Item = &'static Case> {
     let always = [
         commit::CASES,
         merge::CASES,
+        pings::CASES,
         moves::CASES,
         select::CASES,
         changes::CASES,
         prune::CASES,
         parallel::CASES,
         close::CASES,
+        ticks::CASES,
         model::CASES,
     ];
+    let sealing = if can_seal { seal::CASES } else { no_seal::CASES };
     let persistent = if info.persistent { close::RESTART_CASES } else { &[] };
-    always.into_iter().chain([persistent]).flatten()
+    let both = if info.persistent && can_seal { seal::RESTART_CASES } else { &[] };
+    always.into_iter().chain([sealing, persistent, both]).flatten()
 }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tallybook_core::{
-    Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Query, Result, Row, RowPage, Store, Table,
-    Timestamp,
+    Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Ping, Query, Record as _, Result, Row,
+    RowPage, Segment, Store, SymbolSummary, Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
 
 /// Wraps the write side of a store and fails as it is told; reads and `close` go through as they are. Its faults can be
@@ -57,17 +57,18 @@ impl Chaos {
         self.faults().random = Some(StdRng::seed_from_u64(seed));
     }
 
-    /// The next `calls` commits and prunes answer [`ErrorKind::Unavailable`] and do nothing; 0 makes it available again.
+    /// The next `calls` that write (commits, prunes, seals and drops of days) answer [`ErrorKind::Unavailable`] and do nothing; 0 makes it available again.
     pub fn unavailable_for(&self, calls: u64) {
         self.faults().unavailable_calls = calls;
     }
 
-    /// From now on a batch with a row for which `refused` holds answers [`ErrorKind::Invalid`] and is not applied.
+    /// From now on a batch with a row (or ping) for which `refused` holds answers [`ErrorKind::Invalid`] and is not
+    /// applied.
     pub fn refuse(&self, refused: impl Fn(&Table, &Row) -> bool + Send + Sync + 'static) {
         self.faults().refusal = Some(Arc::new(refused));
     }
 
-    /// From now on every commit and prune waits that long before anything else.
+    /// From now on every call that writes waits that long before anything else.
     pub fn delay(&self, delay: Duration) {
         self.faults().delay = delay;
     }
@@ -97,13 +98,15 @@ impl Chaos {
 
     fn check_rows(&self, batch: &Batch) -> Result<()> {
         let Some(refused) = self.faults().refusal.clone() else { return Ok(()) };
-        batch.records.for_each_table(|table, rows| match rows.iter().find(|row| refused(table, row)) {
+        let check = |table: &'static Table, rows: Vec<Row>| match rows.iter().find(|row| refused(table, row)) {
             Some(row) => {
                 let key = &row[..table.key_len()];
                 Err(Error::invalid("committing a batch", format!("`{}` takes no row with key {key:?}", table.name)))
             }
             None => Ok(()),
-        })
+        };
+        check(Ping::TABLE, batch.records.pings.iter().map(Ping::to_row).collect())?;
+        batch.records.for_each_table(check)
     }
 
     fn next_fault(&self) -> Fault {
@@ -180,9 +183,39 @@ impl Store for Chaos {
     }
 }
 
+#[async_trait]
+impl TickStore for Chaos {
+    async fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
+        self.inner.ticks(query).await
+    }
+
+    async fn symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>> {
+        self.inner.symbols(range).await
+    }
+
+    async fn segments(&self) -> Result<Vec<Segment>> {
+        self.inner.segments().await
+    }
+
+    async fn seal(&self, day: Timestamp) -> Result<Segment> {
+        self.admit("sealing a day of ticks").await?;
+        self.inner.seal(day).await
+    }
+
+    async fn unseal(&self, day: Timestamp) -> Result<Segment> {
+        self.admit("unsealing a day of ticks").await?;
+        self.inner.unseal(day).await
+    }
+
+    async fn drop_segment(&self, day: Timestamp) -> Result<u64> {
+        self.admit("dropping a day of ticks").await?;
+        self.inner.drop_segment(day).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use tallybook_core::{Applied, Outcome, Record as _, Records, Service, Value};
+    use tallybook_core::{Applied, Outcome, Records, Service, Value};
     use tallybook_store_memory::MemoryStore;
 
     use super::*;

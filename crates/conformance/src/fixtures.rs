@@ -6,8 +6,9 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use tallybook_core::{
-    ALL_SERVICES, CatalogueDelta, Column, ColumnType, HOUR, MetricType, OVERFLOW, Record, Records, Row, Rule, Scope,
-    Severity, Signal, Sketch, TABLES, Table, TemplateMove, Temporality, Value, Window, hash_bytes,
+    ALL_SERVICES, CatalogueDelta, Column, ColumnType, HOUR, Histogram, MetricType, OVERFLOW, Record, Records,
+    Resolution, Row, Rule, Scope, Severity, Signal, Sketch, Table, TemplateMove, Temporality, Value, Window,
+    hash_bytes,
 };
 
 /// Words that sort, match or quote differently wherever a backend does not treat text as bytes.
@@ -59,7 +60,7 @@ pub struct Fixtures {
     /// How many values of each enumeration are used.
     variants: usize,
     /// Whether numbers and times may be the greatest and smallest there are.
-    extremes: bool,
+    pub(crate) extremes: bool,
 }
 
 impl Fixtures {
@@ -98,18 +99,23 @@ impl Fixtures {
         row
     }
 
-    /// Records of all tables in turn, `rows` together, and no moves.
-    pub fn records(&mut self, rows: usize) -> Records {
+    /// Records of all kinds in turn, `count` together, and no moves.
+    pub fn records(&mut self, count: usize) -> Records {
         let mut records = Records::default();
-        for row in 0..rows {
-            self.add_row(row % TABLES.len(), &mut records);
+        for at in 0..count {
+            self.add(at, &mut records);
         }
         records
     }
 
-    /// Adds one record of the table at that place in [`TABLES`] (counted round).
-    pub fn add_row(&mut self, table: usize, to: &mut Records) {
-        let Records { catalogue, dead_letters } = to;
+    /// The kinds of record that [`Fixtures::add`] knows.
+    pub(crate) const KINDS: usize = 16;
+    pub(crate) const PING: usize = 13;
+    pub(crate) const TICK: usize = 15;
+
+    /// Adds one record of that kind (counted round).
+    pub fn add(&mut self, kind: usize, to: &mut Records) {
+        let Records { catalogue, pings, ping_targets, ticks, dead_letters } = to;
         let CatalogueDelta {
             services,
             metrics,
@@ -125,7 +131,7 @@ impl Fixtures {
             template_buckets,
             template_moves: _,
         } = catalogue;
-        match table % TABLES.len() {
+        match kind % Self::KINDS {
             0 => services.push(self.record()),
             1 => metrics.push(self.record()),
             2 => spans.push(self.record()),
@@ -138,7 +144,10 @@ impl Fixtures {
             9 => metric_buckets.push(self.record()),
             10 => attribute_key_buckets.push(self.record()),
             11 => template_buckets.push(self.record()),
-            _ => dead_letters.push(self.record()),
+            12 => dead_letters.push(self.record()),
+            Self::PING => pings.push(self.ping()),
+            14 => ping_targets.push(self.record()),
+            _ => ticks.push(self.tick()),
         }
     }
 
@@ -157,7 +166,9 @@ impl Fixtures {
         match column.column_type {
             ColumnType::Text => Value::Text(self.text(column.name)),
             ColumnType::Json => self.one_of(&["[]", "[0.5,10.0]", r#"[0.25,1e300,"inf"]"#]).into(),
-            ColumnType::Int if column.name == "monotonic" => Value::Int(self.random.random_range(0..2)),
+            ColumnType::Int if ["monotonic", "success", "enabled", "deleted"].contains(&column.name) => {
+                Value::Int(self.random.random_range(0..2))
+            }
             ColumnType::Int if self.extremes && self.random.random_ratio(1, 64) => Value::Int(i64::MAX),
             ColumnType::Int => Value::Int(self.random.random_range(0..100)),
             ColumnType::Time if column.name == "start" => Value::Int(self.random.random_range(-2..4) * HOUR),
@@ -166,6 +177,7 @@ impl Fixtures {
             }
             ColumnType::Time => Value::Int(self.random.random_range(-50..50) * HOUR / 7),
             ColumnType::Sketch => Value::Sketch(Arc::new(self.sketch())),
+            ColumnType::Histogram => Value::Histogram(Arc::new(self.histogram())),
         }
     }
 
@@ -176,13 +188,14 @@ impl Fixtures {
             "scope" => self.one_of(Scope::ALL).as_str().into(),
             "metric_type" => self.one_of(MetricType::ALL).as_str().into(),
             "temporality" => self.one_of(Temporality::ALL).as_str().into(),
+            "resolution" => self.one_of(Resolution::ALL).as_str().into(),
             "window" => self.one_of(&[Window::Hour, Window::Day]).as_str().into(),
             _ => self.word(),
         }
     }
 
     /// `of` holds at least one.
-    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+    pub(crate) fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.random.random_range(0..of.len().min(self.variants))]
     }
 
@@ -195,24 +208,28 @@ impl Fixtures {
         }
         sketch
     }
+
+    fn histogram(&mut self) -> Histogram {
+        let mut histogram = Histogram::default();
+        for _ in 0..self.random.random_range(0..20) {
+            histogram.insert(self.random.random_range(0..1_000_000));
+        }
+        histogram
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn rows_are_added_to_the_table_at_their_place() {
-        for (at, table) in TABLES.iter().enumerate() {
-            let mut records = Records::default();
-            Fixtures::odd(1).add_row(at, &mut records);
-            let mut seen = Vec::new();
-            let Ok(()) = records.for_each_table(|table, rows| {
-                seen.push((table.name, rows.len()));
-                Ok::<_, std::convert::Infallible>(())
-            });
-            assert_eq!(seen, [(table.name, 1)]);
-        }
+    #[tokio::test]
+    async fn records_of_all_kinds_fill_every_table() {
+        let store = tallybook_store_memory::MemoryStore::new();
+        let records = Fixtures::odd(1).records(Fixtures::KINDS);
+        assert_eq!(records.len(), Fixtures::KINDS);
+        crate::support::commit(&store, records).await;
+        let stored = crate::support::contents(&store).await;
+        assert!(stored.rows.iter().all(|rows| !rows.is_empty()) && !stored.ticks.is_empty());
     }
 
     #[test]

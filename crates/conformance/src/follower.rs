@@ -2,27 +2,38 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use tallybook_core::{Cursor, Row, Store, TABLES, Table, Value};
+use tallybook_core::{Cursor, Row, Store, TABLES, Table, Tick, TickKey, Value};
 
-/// Rows by table and key, as the stream of changes told them; checks on the way what the stream promises.
+use crate::support::Contents;
+
+/// Rows by table and key, and ticks by symbol and key, as the stream of changes told them; checks on the way what the stream promises.
 #[derive(Debug)]
 pub(crate) struct Follower {
     cursor: Cursor,
     last_revision: u64,
     tables: Vec<BTreeMap<Vec<Value>, Row>>,
+    ticks: BTreeMap<(Arc<str>, TickKey), Tick>,
 }
 
 impl Follower {
     pub(crate) fn new() -> Self {
-        Self { cursor: Cursor::START, last_revision: 0, tables: TABLES.iter().map(|_| BTreeMap::new()).collect() }
+        Self {
+            cursor: Cursor::START,
+            last_revision: 0,
+            tables: TABLES.iter().map(|_| BTreeMap::new()).collect(),
+            ticks: BTreeMap::new(),
+        }
     }
 
-    /// Reads one page and says how many rows it had and whether more wait.
+    /// Reads one page and says how many rows it had (ticks may come again and do not count) and whether more wait.
     pub(crate) async fn page(&mut self, store: &dyn Store, limit: usize) -> (usize, bool) {
         let page = store.changes(&self.cursor, limit).await.expect("the store lists changes");
         assert!(page.changes.len() <= limit, "{} changes where {limit} were asked for", page.changes.len());
-        assert!(!page.changes.is_empty() || !page.more || limit == 0, "more changes wait, but none came");
+        assert!(page.ticks.len() <= limit, "{} ticks where {limit} were asked for", page.ticks.len());
+        let none = page.changes.is_empty() && page.ticks.is_empty();
+        assert!(!none || !page.more || limit == 0, "more changes wait, but none came");
         let read = page.changes.len();
         let mut keys = BTreeSet::new();
         for change in page.changes {
@@ -33,6 +44,7 @@ impl Follower {
             assert!(keys.insert((at, key.clone())), "`{}` {key:?} twice in one page", change.table.name);
             self.tables[at].insert(key, change.row);
         }
+        self.ticks.extend(page.ticks.into_iter().map(|tick| ((tick.symbol.clone(), tick.key()), tick)));
         // As it comes back from wherever a follower keeps it.
         self.cursor = Cursor(Cow::Owned(page.next.0.into_owned()));
         (read, page.more)
@@ -50,15 +62,23 @@ impl Follower {
         }
     }
 
-    /// What it knows, in the shape of [`crate::support::contents`].
-    pub(crate) fn contents(&self) -> Vec<Vec<Row>> {
-        self.tables.iter().map(|rows| rows.values().cloned().collect()).collect()
+    /// What it knows.
+    pub(crate) fn contents(&self) -> Contents {
+        Contents {
+            rows: self.tables.iter().map(|rows| rows.values().cloned().collect()).collect(),
+            ticks: self.ticks.values().cloned().collect(),
+        }
     }
 
-    /// What it knows of the rows that are in `stored`: a pruned row is not taken back from followers.
-    pub(crate) fn contents_within(&self, stored: &[Vec<Row>]) -> Vec<Vec<Row>> {
-        let known = |at: usize, row: &Row| self.tables[at].get(&row[..TABLES[at].key_len()]).cloned();
-        stored.iter().enumerate().map(|(at, rows)| rows.iter().filter_map(|row| known(at, row)).collect()).collect()
+    /// What it knows of what is in `stored`: a pruned row or a dropped tick is not taken back from followers.
+    pub(crate) fn contents_within(&self, stored: &Contents) -> Contents {
+        let row = |at: usize, row: &Row| self.tables[at].get(&row[..TABLES[at].key_len()]).cloned();
+        let rows = |(at, rows): (usize, &Vec<Row>)| rows.iter().filter_map(|known| row(at, known)).collect();
+        let tick = |tick: &Tick| self.ticks.get(&(tick.symbol.clone(), tick.key())).cloned();
+        Contents {
+            rows: stored.rows.iter().enumerate().map(rows).collect(),
+            ticks: stored.ticks.iter().filter_map(tick).collect(),
+        }
     }
 }
 

@@ -10,6 +10,8 @@ mod fixtures;
 mod follower;
 mod model;
 mod queries;
+mod series;
+mod steps;
 mod suite;
 mod support;
 

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use tallybook_core::{Ack, Applied, Batch, Condition, Outcome, Records, Store, TABLES, Timestamp};
+use tallybook_core::{
+    Ack, Applied, Batch, Committed, Condition, Counts, ErrorKind, Outcome, Records, Segment, Store, TABLES,
+    TickStore as _, Timestamp,
+};
 use tallybook_store_memory::MemoryStore;
 
 use crate::cases::Case;
 use crate::follower::Follower;
 use crate::queries::random_query;
-use crate::support::{Sender, assert_same, contents, open, rows, send};
+use crate::steps::{Step, hours_of, step};
+use crate::support::{Sender, answer, assert_same, contents, day_counts, open, rows, ticks};
 use crate::{Chaos, Fixtures, NewPlace};
 
 pub(crate) const CASES: &[Case] = &[
@@ -38,54 +42,6 @@ const RUNS: u32 = 24;
 const STEPS_MAX: usize = 24;
 /// Each step less costs a new store.
 const SHRINK_STEPS_MAX: u32 = 200;
-
-/// What a run may do next. Rows and queries are seeds, so that shrinking takes away whole ones.
-#[derive(Clone, Debug)]
-enum Step {
-    Commit {
-        rows: Vec<(usize, u64)>,
-        moves: Vec<u64>,
-        durable: bool,
-    },
-    /// The batch that many places before the last one.
-    SendAgain {
-        back: usize,
-    },
-    Prune {
-        table: usize,
-        before: i64,
-        only_hours: bool,
-        limit: usize,
-    },
-    Select {
-        table: usize,
-        seed: u64,
-    },
-    Follow {
-        limit: usize,
-    },
-    /// Only where a store is persistent.
-    Restart,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let tables = 0..TABLES.len();
-    prop_oneof![
-        6 => (
-            prop::collection::vec((tables.clone(), any::<u64>()), 0..40),
-            prop::collection::vec(any::<u64>(), 0..6),
-            prop::bool::weighted(0.1),
-        )
-            .prop_map(|(rows, moves, durable)| Step::Commit { rows, moves, durable }),
-        1 => (0..4_usize).prop_map(|back| Step::SendAgain { back }),
-        1 => (tables.clone(), -3..4_i64, any::<bool>(), 1..20_usize).prop_map(|(table, hour, only_hours, limit)| {
-            Step::Prune { table, before: hour * tallybook_core::HOUR, only_hours, limit }
-        }),
-        4 => (tables, any::<u64>()).prop_map(|(table, seed)| Step::Select { table, seed }),
-        3 => (1..30_usize).prop_map(|limit| Step::Follow { limit }),
-        1 => Just(Step::Restart),
-    ]
-}
 
 /// Takes many random sequences of steps, each over a fresh store as `wrap` makes it.
 async fn try_steps(new_place: NewPlace, wrap: fn(Arc<dyn Store>, u64) -> Arc<dyn Store>) {
@@ -120,24 +76,27 @@ async fn take_steps(steps: &[Step], open: impl AsyncFn() -> Arc<dyn Store>) {
     let mut follower = Follower::new();
     for step in steps {
         match *step {
-            Step::Commit { ref rows, ref moves, durable } => {
-                let batch = batch(&mut sender, rows, moves, durable);
-                let outcome = send_until_answered(&*store, &batch).await;
+            Step::Commit { ref records, ref moves, durable } => {
+                let batch = batch(&mut sender, records, moves, durable);
+                let (outcome, counts) = send_until_answered(&*store, &batch).await;
                 assert!(matches!(outcome, None | Some(Outcome::Applied)), "a new batch: {outcome:?}");
-                send(&reference, &batch).await;
+                let expected = answer(&reference, &batch).await;
+                assert_eq!(counts, [expected.pings, expected.ticks], "of its pings and ticks");
                 sent.push(batch);
             }
             Step::SendAgain { back } => {
                 let Some(batch) = sent.iter().rev().nth(back) else { continue };
-                let outcome = send_until_answered(&*store, batch).await;
+                let (outcome, counts) = send_until_answered(&*store, batch).await;
                 assert!(matches!(outcome, None | Some(Outcome::Duplicate)), "a known batch: {outcome:?}");
+                if back == 0 {
+                    let expected = answer(&reference, batch).await;
+                    assert_eq!(counts, [expected.pings, expected.ticks], "the same as the first time");
+                }
             }
             Step::Prune { table, before, only_hours, limit } => {
-                let hours = [Condition::Equals("window", "hour".into())];
-                let windowed = only_hours && TABLES[table].position("window").is_some();
-                let conditions = if windowed { &hours[..] } else { &[] };
-                let gone = prune_all(&*store, table, before, conditions, limit).await;
-                assert_eq!(gone, prune_all(&reference, table, before, conditions, limit).await);
+                let hours = Vec::from_iter(hours_of(TABLES[table]).filter(|_| only_hours));
+                let gone = prune_all(&*store, table, before, &hours, limit).await;
+                assert_eq!(gone, prune_all(&reference, table, before, &hours, limit).await);
             }
             Step::Select { table, seed } => {
                 let table = TABLES[table];
@@ -145,6 +104,19 @@ async fn take_steps(steps: &[Step], open: impl AsyncFn() -> Arc<dyn Store>) {
                 let expected = reference.select(table, &query).await.expect("the memory store lists a table");
                 let found = store.select(table, &query).await.expect("the store lists a table");
                 assert_eq!(found, expected, "`{}` {query:?}", table.name);
+            }
+            Step::Ticks { seed } => {
+                let query = Fixtures::few(seed).tick_query(&ticks(&reference).await);
+                let expected = reference.ticks(&query).await.expect("the memory store lists ticks");
+                assert_eq!(store.ticks(&query).await.expect("the store lists ticks"), expected, "{query:?}");
+                let expected = reference.symbols(query.range).await.expect("the memory store lists symbols");
+                assert_eq!(store.symbols(query.range).await.expect("the store lists symbols"), expected, "{query:?}");
+            }
+            Step::Seal { day } => seal(&*store, day, &reference).await,
+            Step::Unseal { day } => unseal(&*store, day).await,
+            Step::DropSegment { day } => {
+                let gone = store.drop_segment(day).await.expect("the store drops a day");
+                assert_eq!(gone, reference.drop_segment(day).await.expect("the memory store drops a day"));
             }
             Step::Follow { limit } => drop(follower.page(&*store, limit).await),
             Step::Restart if store.info().persistent => {
@@ -165,10 +137,10 @@ async fn take_steps(steps: &[Step], open: impl AsyncFn() -> Arc<dyn Store>) {
     store.close().await.expect("the store closes");
 }
 
-fn batch(sender: &mut Sender, rows: &[(usize, u64)], moves: &[u64], durable: bool) -> Arc<Batch> {
+fn batch(sender: &mut Sender, of: &[(usize, u64)], moves: &[u64], durable: bool) -> Arc<Batch> {
     let mut records = Records::default();
-    for &(table, seed) in rows {
-        Fixtures::few(seed).add_row(table, &mut records);
+    for &(kind, seed) in of {
+        Fixtures::few(seed).add(kind, &mut records);
     }
     records.catalogue.template_moves = moves.iter().map(|&seed| Fixtures::few(seed).template_move()).collect();
     let batch = sender.batch(records);
@@ -177,18 +149,38 @@ fn batch(sender: &mut Sender, rows: &[(usize, u64)], moves: &[u64], durable: boo
 }
 
 /// Sends as a careful caller does, again and again under one `BatchId`; the outcome is `None` where an earlier attempt
-/// may have been applied.
-async fn send_until_answered(store: &dyn Store, batch: &Arc<Batch>) -> Option<Outcome> {
+/// may have been applied. The counts of pings and ticks are those of the first time even so.
+async fn send_until_answered(store: &dyn Store, batch: &Arc<Batch>) -> (Option<Outcome>, [Counts; 2]) {
     let mut certain = true;
     loop {
         match store.commit(batch.clone()).await {
-            Ok(committed) => return certain.then_some(committed.outcome),
+            Ok(Committed { outcome, pings, ticks }) => return (certain.then_some(outcome), [pings, ticks]),
             Err(error) => {
                 assert!(error.is_retryable(), "{error}");
                 certain &= error.applied() == Applied::No;
             }
         }
     }
+}
+
+/// Seals a day where the store can: it must say so of exactly the days there are.
+async fn seal(store: &dyn Store, day: Timestamp, reference: &MemoryStore) {
+    let count = day_counts(reference).await.into_iter().find(|&(known, _)| known == day).map(|(_, count)| count);
+    match store.seal(day).await.map_err(|error| error.kind()) {
+        Ok(Segment { day: sealed_day, count: sealed_count, bytes: _, sealed }) => {
+            assert_eq!((sealed_day, Some(sealed_count), sealed), (day, count, true));
+        }
+        Err(ErrorKind::Invalid) => assert_eq!(count, None, "the day is there"),
+        Err(kind) => assert_eq!(kind, ErrorKind::Unsupported),
+    }
+}
+
+/// Turns a day back if it is sealed.
+async fn unseal(store: &dyn Store, day: Timestamp) {
+    let segments = store.segments().await.expect("the store lists days");
+    let Some(sealed) = segments.into_iter().find(|segment| segment.day == day && segment.sealed) else { return };
+    let unsealed = store.unseal(day).await.expect("the store unseals a sealed day");
+    assert_eq!((unsealed.count, unsealed.sealed), (sealed.count, false));
 }
 
 /// Prunes page by page and says how many rows went.

@@ -8,7 +8,7 @@ use crate::Fixtures;
 
 /// The columns a list can be sorted by.
 pub(crate) fn sort_columns(table: &Table) -> impl Iterator<Item = &Column> {
-    table.columns.iter().filter(|column| !column.nullable && column.column_type != ColumnType::Sketch)
+    table.columns.iter().filter(|column| !column.nullable && !column.column_type.is_summary())
 }
 
 /// Every kind of condition on every column that takes one, with values from `rows` and from elsewhere.
@@ -60,10 +60,10 @@ fn condition(fixtures: &mut Fixtures, table: &Table, column: &Column, rows: &[Ro
         _ => fixtures.value(column),
     };
     match (column.column_type, kind) {
-        // Sketches are not compared, and JSON only with null: a backend may keep it parsed.
+        // Summaries are not compared, and JSON only with null: a backend may keep it parsed.
         (ColumnType::Json, 0) => Some(Condition::Equals(name, Value::Null)),
         (ColumnType::Json, 1) => Some(Condition::Differs(name, Value::Null)),
-        (ColumnType::Sketch | ColumnType::Json, _) => None,
+        (ColumnType::Sketch | ColumnType::Histogram | ColumnType::Json, _) => None,
         (_, 0) => Some(Condition::Equals(name, any_value(fixtures))),
         (_, 1) => Some(Condition::Differs(name, any_value(fixtures))),
         (_, 2) => {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::table::{Record, Row, Table, record};
-use crate::{ALL_SERVICES, CatalogueDelta, Timestamp};
+use crate::{ALL_SERVICES, CatalogueDelta, Ping, PingSeen, PingTarget, Tick, Timestamp};
 
 /// One of the kinds of record that are accounted for on their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,6 +15,10 @@ use crate::{ALL_SERVICES, CatalogueDelta, Timestamp};
 pub enum Family {
     /// Log records, spans and metric data points.
     Telemetry,
+    /// Probes of hosts and their answers.
+    Ping,
+    /// Quotes of price feeds.
+    Tick,
 }
 
 impl Family {
@@ -22,6 +26,8 @@ impl Family {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Telemetry => "telemetry",
+            Self::Ping => "ping",
+            Self::Tick => "tick",
         }
     }
 }
@@ -35,6 +41,13 @@ impl SourceId {
     /// A new source.
     pub fn mint() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// The source of that name, the same in every process and for ever: what is sent again under it is known again. For
+    /// importers and for a client's idempotency key, never for a process.
+    pub fn named(name: &str) -> Self {
+        const NAMESPACE: Uuid = Uuid::from_u128(0x7a11_b00c_5eed_4000_8000_0000_0000_0001);
+        Self(Uuid::new_v5(&NAMESPACE, name.as_bytes()))
     }
 }
 
@@ -79,6 +92,12 @@ pub struct Batch {
 pub struct Records {
     /// The telemetry family.
     pub catalogue: CatalogueDelta,
+    /// The ping family.
+    pub pings: Vec<Ping>,
+    /// Targets to probe.
+    pub ping_targets: Vec<PingTarget>,
+    /// The tick family.
+    pub ticks: Vec<Tick>,
     /// Records of any family that could not be stored.
     pub dead_letters: Vec<DeadLetter>,
 }
@@ -112,6 +131,18 @@ impl DeadLetter {
             record: record.to_string().into(),
         }
     }
+
+    /// Input for the table of the name `target` that could not be read: the line (or the element of an array) it stood in,
+    /// counted from 1, and its text.
+    pub fn unread(target: &str, line: u64, error: &str, text: &str) -> Self {
+        Self {
+            id: Uuid::now_v7().hyphenated().to_string().into(),
+            at: Timestamp::now(),
+            target: target.into(),
+            error: format!("line {line}: {error}").into(),
+            record: serde_json::Value::from(text).to_string().into(),
+        }
+    }
 }
 
 /// What a commit did.
@@ -119,6 +150,21 @@ impl DeadLetter {
 pub struct Committed {
     /// Whether the batch was new.
     pub outcome: Outcome,
+    /// What became of its pings. Of the last batch of a source that is sent again, what became of them the first time.
+    pub pings: Counts,
+    /// What became of its ticks, likewise.
+    pub ticks: Counts,
+}
+
+/// What became of the records of one family in a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows of their own.
+    pub stored: u64,
+    /// Went into a row that was there.
+    pub merged: u64,
+    /// Were there already.
+    pub duplicate: u64,
 }
 
 /// Whether a batch was new.
@@ -133,8 +179,8 @@ pub enum Outcome {
 impl Records {
     /// Rows and moves, each of which costs the store about one statement.
     pub fn len(&self) -> usize {
-        let Self { catalogue, dead_letters } = self;
-        catalogue.len() + dead_letters.len()
+        let Self { catalogue, pings, ping_targets, ticks, dead_letters } = self;
+        catalogue.len() + pings.len() + ping_targets.len() + ticks.len() + dead_letters.len()
     }
 
     /// Whether there is nothing to commit.
@@ -142,18 +188,17 @@ impl Records {
         self.len() == 0
     }
 
-    /// Gives every table that has rows, with its rows sorted by key and each key once; stops at the first error.
+    /// Gives every table that has rows to fold, with its rows sorted by key and each key once; stops at the first error.
+    /// Pings ([`crate::PingPlan`]) and ticks have ways of their own.
     ///
     /// # Errors
     /// What `each` returns.
     pub fn for_each_table<E>(&self, mut each: impl FnMut(&'static Table, Vec<Row>) -> Result<(), E>) -> Result<(), E> {
-        let Self { catalogue, dead_letters } = self;
+        let Self { catalogue, pings, ping_targets, ticks: _, dead_letters } = self;
         catalogue.for_each_table(&mut each)?;
-        if dead_letters.is_empty() {
-            return Ok(());
-        }
-        let table = DeadLetter::TABLE;
-        each(table, table.normalise(dead_letters.iter().map(Record::to_row).collect()))
+        for_rows(&PingSeen::of(pings), &mut each)?;
+        for_rows(ping_targets, &mut each)?;
+        for_rows(dead_letters, &mut each)
     }
 
     /// Two halves, for finding the row that a store refuses; `None` when there is only one row or move left.
@@ -161,12 +206,40 @@ impl Records {
         if self.len() < 2 {
             return None;
         }
-        let mut second_len = self.len() / 2;
         let mut first = self;
+        if let Some(ticks) = take_later_days(&mut first.ticks) {
+            return Some((first, Self { ticks, ..Self::default() }));
+        }
+        let mut second_len = first.len() / 2;
         let dead_letters = take_back(&mut first.dead_letters, &mut second_len);
+        let ticks = take_back(&mut first.ticks, &mut second_len);
+        let ping_targets = take_back(&mut first.ping_targets, &mut second_len);
+        let pings = take_back(&mut first.pings, &mut second_len);
         let catalogue = first.catalogue.split_off(&mut second_len);
-        Some((first, Self { catalogue, dead_letters }))
+        Some((first, Self { catalogue, pings, ping_targets, ticks, dead_letters }))
     }
+}
+
+/// Gives the rows of one type, where there are any, to `each`: sorted by key and each key once.
+pub(crate) fn for_rows<R: Record, E>(
+    records: &[R],
+    each: &mut impl FnMut(&'static Table, Vec<Row>) -> Result<(), E>,
+) -> Result<(), E> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    each(R::TABLE, R::TABLE.normalise(records.iter().map(Record::to_row).collect()))
+}
+
+/// Leaves the ticks of one day, where there are several: a day whose file is refused must not take others with it.
+fn take_later_days(ticks: &mut Vec<Tick>) -> Option<Vec<Tick>> {
+    let first = ticks.first()?.time.day();
+    if ticks.iter().all(|tick| tick.time.day() == first) {
+        return None;
+    }
+    let (one_day, others) = std::mem::take(ticks).into_iter().partition(|tick| tick.time.day() == first);
+    *ticks = one_day;
+    Some(others)
 }
 
 /// Moves up to `wanted` items from the end of `items`, counting down `wanted`.
@@ -287,6 +360,7 @@ mod tests {
                 ..CatalogueDelta::default()
             },
             dead_letters: vec![letter],
+            ..Records::default()
         };
         let mut waiting = vec![whole];
         let mut singles = 0;

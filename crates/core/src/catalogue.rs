@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::table::{ColumnType, Field, Record, Row, Table, Value, record};
+use crate::batch::for_rows;
+use crate::table::{ColumnType, Field, Row, Table, Value, record, text_enum};
 use crate::{Sketch, Timestamp, Window};
 
 /// The `service` of a row that sums up all services. No service has this name: a resource without `service.name` is
@@ -16,46 +15,6 @@ pub const ALL_SERVICES: &str = "";
 
 /// The name under which everything past a budget is counted, wherever a name, a key or a template is expected.
 pub const OVERFLOW: &str = "<overflow>";
-
-/// Declares an enumeration that is text at rest and in JSON.
-macro_rules! text_enum {
-    ($(#[$meta:meta])* $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $text:literal, )* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $name { $( $(#[$variant_meta])* #[serde(rename = $text)] $variant, )* }
-
-        impl $name {
-            /// All of them, in order.
-            pub const ALL: &'static [Self] = &[ $( Self::$variant, )* ];
-
-            /// The name at rest and in JSON.
-            pub fn as_str(self) -> &'static str {
-                match self { $( Self::$variant => $text, )* }
-            }
-
-            /// The one of that name.
-            pub fn parse(text: &str) -> Option<Self> {
-                match text { $( $text => Some(Self::$variant), )* _ => None }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl Field for $name {
-            const TYPE: ColumnType = ColumnType::Text;
-            fn to_value(&self) -> Value {
-                Value::from(self.as_str())
-            }
-            fn from_value(value: Value) -> Option<Self> {
-                Self::parse(value.as_text()?)
-            }
-        }
-    };
-}
 
 text_enum! {
     /// The kind of telemetry.
@@ -521,15 +480,6 @@ impl CatalogueDelta {
     /// # Errors
     /// What `each` returns.
     pub fn for_each_table<E>(&self, mut each: impl FnMut(&'static Table, Vec<Row>) -> Result<(), E>) -> Result<(), E> {
-        fn rows<R: Record, E>(
-            records: &[R],
-            each: &mut impl FnMut(&'static Table, Vec<Row>) -> Result<(), E>,
-        ) -> Result<(), E> {
-            if records.is_empty() {
-                return Ok(());
-            }
-            each(R::TABLE, R::TABLE.normalise(records.iter().map(R::to_row).collect()))
-        }
         let Self {
             services,
             metrics,
@@ -546,17 +496,17 @@ impl CatalogueDelta {
             // Not rows: a backend applies them after the tables.
             template_moves: _,
         } = self;
-        rows(services, &mut each)?;
-        rows(metrics, &mut each)?;
-        rows(spans, &mut each)?;
-        rows(span_patterns, &mut each)?;
-        rows(logs, &mut each)?;
-        rows(events, &mut each)?;
-        rows(attributes, &mut each)?;
-        rows(attribute_keys, &mut each)?;
-        rows(templates, &mut each)?;
-        rows(metric_buckets, &mut each)?;
-        rows(attribute_key_buckets, &mut each)?;
-        rows(template_buckets, &mut each)
+        for_rows(services, &mut each)?;
+        for_rows(metrics, &mut each)?;
+        for_rows(spans, &mut each)?;
+        for_rows(span_patterns, &mut each)?;
+        for_rows(logs, &mut each)?;
+        for_rows(events, &mut each)?;
+        for_rows(attributes, &mut each)?;
+        for_rows(attribute_keys, &mut each)?;
+        for_rows(templates, &mut each)?;
+        for_rows(metric_buckets, &mut each)?;
+        for_rows(attribute_key_buckets, &mut each)?;
+        for_rows(template_buckets, &mut each)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Row, Table};
+use crate::{Row, Table, Tick};
 
 /// A place in a store's stream of changes. Its text is the store's own affair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Change {
 pub struct Changes {
     /// The rows.
     pub changes: Vec<Change>,
+    /// Ticks that are new since the cursor, in any order; one may come again that was seen before.
+    pub ticks: Vec<Tick>,
     /// Where to go on.
     pub next: Cursor,
     /// Whether more changes wait behind `next` already.

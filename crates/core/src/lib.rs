@@ -6,23 +6,37 @@
 mod batch;
 mod catalogue;
 mod changes;
+mod decimal;
 mod error;
+mod histogram;
+mod ping;
 mod query;
 mod sketch;
 mod store;
 mod table;
+mod tick;
 mod time;
 
-pub use batch::{Ack, Batch, BatchId, Committed, DeadLetter, Family, Outcome, Records, SourceId};
+pub use batch::{Ack, Batch, BatchId, Committed, Counts, DeadLetter, Family, Outcome, Records, SourceId};
 pub use catalogue::{
     ALL_SERVICES, Attribute, AttributeKey, AttributeKeyBucket, CatalogueDelta, Event, Log, Metric, MetricBucket,
     MetricType, OVERFLOW, Scope, Service, Severity, Signal, Span, SpanKind, SpanPattern, Template, TemplateBucket,
     TemplateMove, Temporality,
 };
 pub use changes::{Change, Changes, Cursor};
+pub use decimal::{Decimal, DecimalError};
 pub use error::{Applied, Error, ErrorKind, Result};
+pub use histogram::Histogram;
+pub use ping::{
+    BucketKey, HeatCell, HeatMap, Outage, OutageFinder, OutageStep, Ping, PingBucket, PingPart, PingPlan, PingSeen,
+    PingSummary, PingTarget, Resolution, outage_steps, outages,
+};
 pub use query::{Condition, Page, Position, Query, RowPage, Sort};
 pub use sketch::{HASH_SEED, Sketch, hash_bytes};
 pub use store::{Info, Store, StoreExt};
 pub use table::{Column, ColumnType, Fields, MAX_KEY_BYTES, Record, Row, Rule, Rules, TABLES, Table, Value, table};
+pub use tick::{
+    Bar, Bars, Gap, Price, Quality, QualityCheck, Segment, SymbolSummary, Tick, TickFlags, TickKey, TickQuery,
+    TickStore, Volume, parse_timeframe,
+};
 pub use time::{DAY, HOUR, TimeRange, Timestamp, Window};

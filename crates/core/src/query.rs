@@ -3,6 +3,7 @@
 //! A backend turns a [`Query`] into one indexed scan; [`Query::apply`] is the definition, and the memory store calls it.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -257,8 +258,10 @@ impl Query {
     fn without_sketches(&self, mut row: Row) -> Row {
         if !self.sketches {
             for value in &mut row {
-                if matches!(value, Value::Sketch(_)) {
-                    *value = Value::Sketch(std::sync::Arc::default());
+                match value {
+                    Value::Sketch(sketch) => *sketch = Arc::default(),
+                    Value::Histogram(histogram) => *histogram = Arc::default(),
+                    _ => {}
                 }
             }
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Batch, Changes, Committed, Condition, Cursor, Page, Query, Record, Result, RowPage, Table, Timestamp};
+use crate::{
+    Batch, Changes, Committed, Condition, Cursor, Page, Query, Record, Result, RowPage, Table, TickStore, Timestamp,
+};
 
 /// What a store says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +26,12 @@ pub struct Info {
 ///
 /// The contract; the conformance suite has a case for each promise:
 ///
-/// 1. `commit` applies a batch whole or not at all, in one transaction with the record of its [`crate::BatchId`].
+/// 1. `commit` applies a batch whole or not at all, in one transaction with the record of its [`crate::BatchId`]. Where days
+///    of ticks are files of their own, each has its transaction and its record, and the batch is answered when all have it.
 /// 2. A batch whose `seq` is not above the last one committed under its source changes nothing and is answered
 ///    [`crate::Outcome::Duplicate`]. Sources do not affect each other.
 /// 3. Rows are folded by their [`crate::Rules`] exactly as [`Table::merge`] does it, sketches bit for bit.
+///    Pings are stored as [`crate::PingPlan`] says, ticks as [`TickStore`] does.
 /// 4. [`crate::TemplateMove`]s are applied after the rows, in order; a move from a text that is not there, or has moved
 ///    already, changes nothing.
 /// 5. A batch that is answered is seen by every call that starts after the answer.
@@ -35,14 +39,15 @@ pub struct Info {
 ///    sees one moment.
 /// 7. `changes` yields every row whose last change is behind the cursor, in its present state, oldest revision first, and
 ///    never skips one, whatever is written meanwhile. Following it from [`Cursor::START`] until `more` is false yields
-///    every row there is. A pruned row is not yielded.
+///    every row and tick there is. A pruned row is not yielded. A tick may be yielded again when others of its symbol
+///    and day arrive or the day is sealed.
 /// 8. `prune` removes rows whose retention column lies before the moment given and that fit every condition, at most
 ///    `limit`, and says how many.
 /// 9. An error says whether the write may have happened; without that mark, nothing of it is stored.
 /// 10. Readers do not wait for the writer. Calls may come from any task at once, and may be dropped at any await.
 /// 11. After `close` every call fails with `Unavailable`; a second `close` is fine.
 #[async_trait]
-pub trait Store: fmt::Debug + Send + Sync + 'static {
+pub trait Store: TickStore + fmt::Debug + Send + Sync + 'static {
     /// What it is and can.
     fn info(&self) -> Info;
 

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::{Error, Result, Sketch, Timestamp};
+use crate::{Error, ErrorKind, Histogram, Result, Sketch, Timestamp};
 
 /// The texts of a key, all columns together, are at most this many bytes long: a page of a PostgreSQL index holds no more.
 pub const MAX_KEY_BYTES: usize = 2_600;
@@ -24,6 +24,15 @@ pub enum ColumnType {
     Time,
     /// An encoded [`Sketch`].
     Sketch,
+    /// An encoded [`Histogram`].
+    Histogram,
+}
+
+impl ColumnType {
+    /// Whether it holds a mergeable summary, which lies at rest as bytes.
+    pub const fn is_summary(self) -> bool {
+        matches!(self, Self::Sketch | Self::Histogram)
+    }
 }
 
 /// How a column of a [`Rules::Merge`] table folds a later row into the one that is there.
@@ -37,7 +46,7 @@ pub enum Rule {
     Min,
     /// The greater one.
     Max,
-    /// The union of sketches.
+    /// The union of sketches, or of histograms.
     Union,
     /// The one that is there stays; a null is filled in.
     First,
@@ -52,6 +61,8 @@ pub enum Rule {
 pub enum Rules {
     /// The first row with a key stays; a repeat counts as duplicate.
     Keep,
+    /// The later row replaces the one that is there, whatever its columns' rules say.
+    Replace,
     /// Every column folds by its own [`Rule`].
     Merge,
 }
@@ -93,6 +104,8 @@ pub enum Value {
     Text(Arc<str>),
     /// [`ColumnType::Sketch`].
     Sketch(Arc<Sketch>),
+    /// [`ColumnType::Histogram`].
+    Histogram(Arc<Histogram>),
 }
 
 /// The values of one row, in the order of [`Table::columns`].
@@ -106,14 +119,14 @@ impl PartialOrd for Value {
     }
 }
 
-/// Null, then integers, then text bytewise: the order of every backend. Sketches have none.
+/// Null, then integers, then text bytewise: the order of every backend. Summaries have none.
 impl Ord for Value {
     fn cmp(&self, other: &Self) -> Ordering {
         let class = |value: &Self| match value {
             Self::Null => 0,
             Self::Int(_) => 1,
             Self::Text(_) => 2,
-            Self::Sketch(_) => 3,
+            Self::Sketch(_) | Self::Histogram(_) => 3,
         };
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => a.cmp(b),
@@ -158,13 +171,76 @@ impl Value {
         }
     }
 
-    /// For people and dead letters; a sketch is shown as its estimate.
+    /// Adds everything that `other`, a summary of the same kind, has seen; anything else stays as it is.
+    pub fn unite(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Sketch(ours), Self::Sketch(theirs)) if ours.is_empty() => *ours = theirs,
+            (Self::Sketch(ours), Self::Sketch(theirs)) if !theirs.is_empty() => Arc::make_mut(ours).unite(&theirs),
+            (Self::Histogram(ours), Self::Histogram(theirs)) => Arc::make_mut(ours).unite(&theirs),
+            _ => {}
+        }
+    }
+
+    /// Whether it is the summary of nothing.
+    pub fn is_empty_summary(&self) -> bool {
+        match self {
+            Self::Sketch(sketch) => sketch.is_empty(),
+            Self::Histogram(histogram) => histogram.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// The form at rest of a mergeable summary; `None` for anything else.
+    pub fn encode_summary(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Sketch(sketch) => Some(sketch.encode()),
+            Self::Histogram(histogram) => Some(histogram.encode()),
+            _ => None,
+        }
+    }
+
+    /// Reads a mergeable summary of this type back.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are something else, `Internal` for a type that is none.
+    pub fn decode_summary(column_type: ColumnType, bytes: &[u8]) -> Result<Self> {
+        match column_type {
+            ColumnType::Sketch => Sketch::decode(bytes).map(|sketch| Self::Sketch(Arc::new(sketch))),
+            ColumnType::Histogram => Histogram::decode(bytes).map(|histogram| Self::Histogram(Arc::new(histogram))),
+            _ => Err(Error::new(ErrorKind::Internal, "reading a summary", "the column holds none")),
+        }
+    }
+
+    /// The union of two mergeable summaries of one type at rest; their first byte tells which it is.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are something else, or are of two types.
+    pub fn unite_summaries(ours: &[u8], theirs: &[u8]) -> Result<Self> {
+        let is_histogram = |bytes: &[u8]| bytes.first() == Some(&Histogram::FORMAT);
+        let column_type =
+            if is_histogram(ours) || is_histogram(theirs) { ColumnType::Histogram } else { ColumnType::Sketch };
+        let mut union = Self::decode_summary(column_type, ours)?;
+        fold(Rule::Union, &mut union, Self::decode_summary(column_type, theirs)?);
+        Ok(union)
+    }
+
+    /// The summary of nothing of this type; `None` for a type that is none.
+    pub fn empty_summary(column_type: ColumnType) -> Option<Self> {
+        match column_type {
+            ColumnType::Sketch => Some(Self::Sketch(Arc::default())),
+            ColumnType::Histogram => Some(Self::Histogram(Arc::default())),
+            _ => None,
+        }
+    }
+
+    /// For people and dead letters; a sketch is shown as its estimate, a histogram as its count.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
             Self::Int(int) => (*int).into(),
             Self::Text(text) => text.as_ref().into(),
             Self::Sketch(sketch) => sketch.estimate().into(),
+            Self::Histogram(histogram) => histogram.count().into(),
         }
     }
 }
@@ -209,7 +285,7 @@ impl Table {
         }
     }
 
-    /// Sorts rows by key and merges those that share one (or keeps the first of them, by [`Table::rules`]), as every
+    /// Sorts rows by key and merges those that share one (or keeps the first or last of them, by [`Table::rules`]), as every
     /// backend wants them: neighbours in the index together, and no key twice in a statement.
     pub fn normalise(&self, mut rows: Vec<Row>) -> Vec<Row> {
         let key = self.key_len();
@@ -218,11 +294,11 @@ impl Table {
             let mut unique: Vec<Row> = Vec::with_capacity(rows.len());
             for row in rows {
                 match unique.last_mut() {
-                    Some(last) if last[..key] == row[..key] => {
-                        if self.rules == Rules::Merge {
-                            self.merge(last, row);
-                        }
-                    }
+                    Some(last) if last[..key] == row[..key] => match self.rules {
+                        Rules::Keep => {}
+                        Rules::Replace => *last = row,
+                        Rules::Merge => self.merge(last, row),
+                    },
                     _ => unique.push(row),
                 }
             }
@@ -240,13 +316,7 @@ fn fold(rule: Rule, ours: &mut Value, theirs: Value) {
         (Rule::Add, Value::Int(ours), Value::Int(theirs)) => *ours = ours.saturating_add(theirs),
         (Rule::Min, Value::Int(ours), Value::Int(theirs)) => *ours = (*ours).min(theirs),
         (Rule::Max, Value::Int(ours), Value::Int(theirs)) => *ours = (*ours).max(theirs),
-        (Rule::Union, Value::Sketch(ours), Value::Sketch(theirs)) => {
-            if ours.is_empty() {
-                *ours = theirs;
-            } else if !theirs.is_empty() {
-                Arc::make_mut(ours).unite(&theirs);
-            }
-        }
+        (Rule::Union, ours @ (Value::Sketch(_) | Value::Histogram(_)), theirs) => ours.unite(theirs),
         (Rule::Last, _, theirs) if theirs != Value::Null => *ours = theirs,
         (Rule::First | Rule::Add | Rule::Min | Rule::Max | Rule::Union, Value::Null, theirs) => *ours = theirs,
         _ => {}
@@ -316,6 +386,19 @@ impl Field for Arc<Sketch> {
     fn from_value(value: Value) -> Option<Self> {
         match value {
             Value::Sketch(sketch) => Some(sketch),
+            _ => None,
+        }
+    }
+}
+
+impl Field for Arc<Histogram> {
+    const TYPE: ColumnType = ColumnType::Histogram;
+    fn to_value(&self) -> Value {
+        Value::Histogram(self.clone())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Histogram(histogram) => Some(histogram),
             _ => None,
         }
     }
@@ -391,6 +474,46 @@ impl Fields {
     }
 }
 
+/// Declares an enumeration that is text at rest and in JSON.
+macro_rules! text_enum {
+    ($(#[$meta:meta])* $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $text:literal, )* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $( $(#[$variant_meta])* #[serde(rename = $text)] $variant, )* }
+
+        impl $name {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[ $( Self::$variant, )* ];
+
+            /// The name at rest and in JSON.
+            pub fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $text, )* }
+            }
+
+            /// The one of that name.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $( $text => Some(Self::$variant), )* _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl $crate::table::Field for $name {
+            const TYPE: $crate::ColumnType = $crate::ColumnType::Text;
+            fn to_value(&self) -> $crate::Value {
+                $crate::Value::from(self.as_str())
+            }
+            fn from_value(value: $crate::Value) -> Option<Self> {
+                Self::parse(value.as_text()?)
+            }
+        }
+    };
+}
+
 /// Declares a record type and its table in one place: each field with its type and its rule.
 macro_rules! record {
     (
@@ -432,6 +555,7 @@ macro_rules! record {
     (@retention $column:literal) => { Some($column) };
 }
 pub(crate) use record;
+pub(crate) use text_enum;
 
 /// Every table there is, in the order in which changes are listed.
 pub const TABLES: &[&Table] = &[
@@ -447,6 +571,10 @@ pub const TABLES: &[&Table] = &[
     crate::MetricBucket::TABLE,
     crate::AttributeKeyBucket::TABLE,
     crate::TemplateBucket::TABLE,
+    crate::Ping::TABLE,
+    crate::PingBucket::TABLE,
+    crate::PingSeen::TABLE,
+    crate::PingTarget::TABLE,
     crate::DeadLetter::TABLE,
 ];
 
@@ -477,6 +605,20 @@ mod tests {
             }
             assert_eq!(super::table(table.name), Some(*table));
         }
+    }
+
+    #[test]
+    fn summaries_at_rest_are_united_with_their_kind_only() {
+        let sketch = Value::Sketch(Arc::new(Sketch::of(7))).encode_summary().unwrap();
+        let mut histogram = Histogram::default();
+        histogram.insert(7);
+        let twice = Value::unite_summaries(&histogram.encode(), &histogram.encode()).unwrap();
+        assert!(matches!(twice, Value::Histogram(both) if both.count() == 2));
+        let same = Value::unite_summaries(&sketch, &sketch).unwrap();
+        assert_eq!(same.encode_summary().unwrap(), sketch);
+        let of_nothing = Value::unite_summaries(&[], &histogram.encode()).unwrap();
+        assert_eq!(of_nothing.encode_summary().unwrap(), histogram.encode());
+        assert!(Value::unite_summaries(&sketch, &histogram.encode()).is_err());
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! The network side of Tallybook: OTLP receivers over gRPC and HTTP, the JSON API, and their limits.
 //!
 //! [`Server::bind`] opens the ports, [`Server::run`] answers until it is told to stop. The receivers hand the bytes of each
-//! request to a [`tallybook_writer::Writer`]; the API reads from a [`tallybook_core::Store`] and writes nothing.
+//! request to a [`tallybook_writer::Writer`], and so does the API with the pings it is sent; it reads from a
+//! [`tallybook_core::Store`].
 
+mod alerts;
 mod api;
 mod auth;
 mod connections;
 mod counters;
 mod options;
 mod otlp;
+mod ping_targets;
+mod probing;
 mod server;
 mod start_error;
 
+pub use alerts::{AlertKind, AlertOptions, AlertRule};
 pub use options::{Limits, Options, Token};
 pub use server::{Addresses, Server, Stopped};
 pub use start_error::StartError;

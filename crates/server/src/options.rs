@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::StartError;
+use crate::{AlertOptions, StartError};
 
 /// Where a server listens, who may use it, and how much it takes.
 #[derive(Clone, Debug)]
@@ -19,6 +19,10 @@ pub struct Options {
     pub api_token: Option<Token>,
     /// The origins whose web pages may send OTLP/HTTP, such as `https://shop.example`. None by default.
     pub otlp_cors_origins: Vec<String>,
+    /// Whether the configured targets are probed by this server. Of servers that share a store, one should.
+    pub probe_targets: bool,
+    /// What to be told of.
+    pub alerts: AlertOptions,
     /// How much is taken.
     pub limits: Limits,
 }
@@ -33,7 +37,7 @@ pub struct Limits {
     /// Bytes of all OTLP requests that are being received and decompressed; more is refused with 429 or
     /// RESOURCE_EXHAUSTED. Never less than the largest request needs by itself.
     pub max_inflight_bytes: usize,
-    /// Bytes of a body that is sent to the API, which needs none.
+    /// Bytes of a body that is sent to the API where it brings no records.
     pub max_api_body_bytes: u64,
     /// Connections per port; more wait to be accepted.
     pub max_connections: usize,
@@ -85,6 +89,8 @@ impl Default for Options {
             api_addr: loopback(8090),
             api_token: None,
             otlp_cors_origins: Vec::new(),
+            probe_targets: true,
+            alerts: AlertOptions::default(),
             limits: Limits::default(),
         }
     }
@@ -124,7 +130,8 @@ impl Options {
     /// Checks what does not need a port.
     ///
     /// # Errors
-    /// When an address can be reached from other machines and there is no token, or an origin is not one.
+    /// When an address can be reached from other machines and there is no token, or an origin is not one, or an alert cannot
+    /// be.
     pub fn validate(&self) -> Result<(), StartError> {
         for (setting, address) in self.addresses() {
             if !address.ip().is_loopback() && self.api_token.is_none() {
@@ -138,7 +145,7 @@ impl Options {
                 return Err(StartError::Setting(format!("`{origin}` is not an origin such as https://shop.example")));
             }
         }
-        Ok(())
+        self.alerts.validate().map_err(StartError::Setting)
     }
 }
 

@@ -7,13 +7,17 @@ use axum::Router;
 use tallybook_core::Store;
 use tallybook_writer::Writer;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
+use crate::alerts::Alerts;
 use crate::api::{Api, Guard};
 use crate::connections::{Protocol, serve};
 use crate::counters::Counters;
 use crate::otlp::{Grpc, Receiver, http_router};
+use crate::ping_targets::PingTargets;
+use crate::probing::{Probing, Pump};
 use crate::{Limits, Options, StartError};
 
 /// Where a server listens.
@@ -42,6 +46,9 @@ pub struct Server {
     http: (TcpListener, Router),
     api: (TcpListener, Router),
     health: HealthReporter,
+    probing: Probing,
+    pump: Pump,
+    alerts: Alerts,
     stopping: CancellationToken,
 }
 
@@ -62,21 +69,35 @@ impl Server {
     pub async fn bind(options: Options, store: Arc<dyn Store>, writer: Writer) -> Result<Self, StartError> {
         options.validate()?;
         let [grpc_listener, http_listener, api_listener] = listen(&options).await?;
-        let [otlp_grpc, otlp_http, api] = [&grpc_listener.0, &http_listener.0, &api_listener.0].map(|addr| *addr);
-        let Options { api_token: token, otlp_cors_origins, limits, .. } = options;
+        let addresses = Addresses { otlp_grpc: grpc_listener.0, otlp_http: http_listener.0, api: api_listener.0 };
+        let Options { api_token: token, otlp_cors_origins, probe_targets, alerts: alert_options, limits, .. } = options;
         let stopping = CancellationToken::new();
         let counters = Counters::default();
         let receiver = Receiver::new(writer.clone(), token.clone(), limits, counters.clone());
         let grpc = Grpc::new(receiver.clone()).await;
         let health = grpc.health();
-        let guard = Guard { token, max_body_bytes: limits.max_api_body_bytes, counters: counters.clone() };
-        let api_router = Api::new(store, writer, &counters, stopping.clone()).router(guard);
+        let guard = Guard {
+            token,
+            max_body_bytes: limits.max_api_body_bytes,
+            max_data_bytes: limits.max_request_bytes as u64,
+            counters: counters.clone(),
+        };
+        let alerts = Alerts::default();
+        alerts.set(alert_options).map_err(StartError::Setting)?;
+        let targets = PingTargets::new(store.clone());
+        let probing = Probing::new(targets, writer.clone(), alerts.clone(), probe_targets);
+        let (probing, pump) = probing.map_err(|error| StartError::Setting(error.to_string()))?;
+        let api =
+            Api::new(store, writer, receiver.clone(), probing.clone(), alerts.clone(), &counters, stopping.clone());
         Ok(Self {
-            addresses: Addresses { otlp_grpc, otlp_http, api },
+            addresses,
             limits,
             grpc: (grpc_listener.1, grpc.router),
             http: (http_listener.1, http_router(receiver, &otlp_cors_origins)),
-            api: (api_listener.1, api_router),
+            api: (api_listener.1, api.router(guard)),
+            probing,
+            pump,
+            alerts,
             health,
             stopping,
         })
@@ -90,7 +111,10 @@ impl Server {
     /// Answers until `shutdown` completes. Then the receivers close: what is being received is finished within
     /// [`Limits::stop_limit`], while the API goes on and says that it is not ready. The API closes last, likewise.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Stopped {
-        let Self { limits, grpc, http, api, health, stopping, .. } = self;
+        let Self { limits, grpc, http, api, health, probing, pump, alerts, stopping, .. } = self;
+        let pump = tokio::spawn(pump.run());
+        let probes = tokio::spawn(probing.clone().run());
+        tokio::spawn(alerts.run(stopping.clone()));
         let api_stopping = CancellationToken::new();
         let api = tokio::spawn(serve(api.0, Protocol::Http1, api.1, limits, api_stopping.clone()));
         let grpc = tokio::spawn(serve(grpc.0, Protocol::Http2, grpc.1, limits, stopping.clone()));
@@ -98,7 +122,12 @@ impl Server {
         shutdown.await;
         Grpc::closing(&health).await;
         stopping.cancel();
-        let (grpc, http) = tokio::join!(grpc, http);
+        probing.stop();
+        probes.abort();
+        let (grpc, http, pumped) = tokio::join!(grpc, http, timeout(limits.stop_limit, pump));
+        if pumped.is_err() {
+            tracing::error!("the last pings could not be written in time");
+        }
         api_stopping.cancel();
         let ended = [grpc, http, api.await];
 

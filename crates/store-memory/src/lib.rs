@@ -1,18 +1,21 @@
 //! The memory store: the reference for every other backend, because it does nothing but call the functions of
 //! `tallybook-core` that define merging and reading. Nothing outlives the process.
 
+mod moves;
+mod pings;
 mod state;
+mod ticks;
 
 use std::borrow::Cow;
 use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
 use tallybook_core::{
-    Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Query, Records, Result, RowPage, Store,
-    Table, Timestamp,
+    Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Query, Records, Result, RowPage, Segment,
+    Store, SymbolSummary, Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
 
-use crate::state::{State, table_index};
+use crate::state::{Page, State, table_index};
 
 /// All rows in memory, behind one lock that a commit holds only while it merges.
 #[derive(Debug)]
@@ -32,9 +35,9 @@ impl MemoryStore {
         work(state.as_ref().ok_or_else(|| closed(operation))?)
     }
 
-    fn write<T>(&self, operation: &'static str, work: impl FnOnce(&mut State) -> T) -> Result<T> {
+    fn write<T>(&self, operation: &'static str, work: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         let mut state = self.state.write().map_err(|_| poisoned(operation))?;
-        Ok(work(state.as_mut().ok_or_else(|| closed(operation))?))
+        work(state.as_mut().ok_or_else(|| closed(operation))?)
     }
 }
 
@@ -56,6 +59,25 @@ fn index_of(operation: &'static str, table: &Table) -> Result<usize> {
     table_index(table).ok_or_else(|| Error::invalid(operation, format!("there is no table `{}`", table.name)))
 }
 
+/// Refuses a batch with a record that no store can keep.
+fn check(operation: &'static str, records: &Records) -> Result<()> {
+    for ping in &records.pings {
+        if let Some(defect) = ping.defect() {
+            return Err(Error::invalid(operation, format!("the ping of `{}` at {}: {defect}", ping.target, ping.time)));
+        }
+    }
+    for tick in &records.ticks {
+        if let Some(defect) = tick.defect() {
+            return Err(Error::invalid(operation, format!("the tick of `{}` at {}: {defect}", tick.symbol, tick.time)));
+        }
+    }
+    Ok(())
+}
+
+fn no_seals(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unsupported, operation, "what lies in memory has no compressed form")
+}
+
 #[async_trait]
 impl Store for MemoryStore {
     fn info(&self) -> Info {
@@ -64,15 +86,14 @@ impl Store for MemoryStore {
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
         let operation = "committing a batch";
+        check(operation, &batch.records)?;
         // Sorted and merged among themselves before the lock is taken.
         let mut tables = Vec::new();
         batch.records.for_each_table(|table, rows| {
             tables.push((index_of(operation, table)?, rows));
             Ok::<_, Error>(())
         })?;
-        let Records { catalogue, dead_letters: _ } = &batch.records;
-        let outcome = self.write(operation, |state| state.apply(batch.id, tables, &catalogue.template_moves))?;
-        Ok(Committed { outcome })
+        self.write(operation, |state| state.apply(batch.id, tables, &batch.records))
     }
 
     async fn select(&self, table: &'static Table, query: &Query) -> Result<RowPage> {
@@ -87,12 +108,12 @@ impl Store for MemoryStore {
             "" => Some(0),
             text => text.parse().ok(),
         };
-        let (changes, next, more) = self.read(operation, |state| {
+        let Page { changes, ticks, next, more } = self.read(operation, |state| {
             place
                 .and_then(|place| state.changes(place, limit))
                 .ok_or_else(|| Error::invalid(operation, "the cursor belongs to another store; start again without it"))
         })?;
-        Ok(Changes { changes, next: Cursor(Cow::Owned(next.to_string())), more })
+        Ok(Changes { changes, ticks, next: Cursor(Cow::Owned(next.to_string())), more })
     }
 
     async fn prune(
@@ -114,11 +135,40 @@ impl Store for MemoryStore {
             query.conditions.push(Condition::AtMost(column, newest.into()));
             Ok(query.apply(table, state.rows(at))?.rows)
         })?;
-        self.write(operation, |state| state.remove(at, &old))
+        self.write(operation, |state| Ok(state.remove(at, &old)))
     }
 
     async fn close(&self) -> Result<()> {
         *self.state.write().map_err(|_| poisoned("closing"))? = None;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl TickStore for MemoryStore {
+    async fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
+        self.read("reading ticks", |state| Ok(state.ticks.page(query)))
+    }
+
+    async fn symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>> {
+        self.read("listing symbols", |state| Ok(state.ticks.symbols(range)))
+    }
+
+    async fn segments(&self) -> Result<Vec<Segment>> {
+        self.read("listing days of ticks", |state| Ok(state.ticks.segments()))
+    }
+
+    async fn seal(&self, _day: Timestamp) -> Result<Segment> {
+        let operation = "sealing a day of ticks";
+        self.read(operation, |_| Err(no_seals(operation)))
+    }
+
+    async fn unseal(&self, _day: Timestamp) -> Result<Segment> {
+        let operation = "unsealing a day of ticks";
+        self.read(operation, |_| Err(no_seals(operation)))
+    }
+
+    async fn drop_segment(&self, day: Timestamp) -> Result<u64> {
+        self.write("dropping a day of ticks", |state| Ok(state.drop_day(day)))
     }
 }

@@ -1,16 +1,21 @@
 //! What the store holds, and how a batch changes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
 use tallybook_core::{
-    BatchId, Change, Outcome, Record, Row, Rules, SourceId, TABLES, Table, Template, TemplateBucket, TemplateMove,
-    Value,
+    BatchId, Change, Committed, Counts, Outcome, Records, Result, Row, Rules, SourceId, TABLES, Table, Tick, TickKey,
+    Timestamp, Value,
 };
+
+use crate::ticks::Ticks;
 
 /// The values of a row's key columns, shared by the row's table and the list of changes.
 pub(crate) type Key = Arc<[Value]>;
+
+/// The rows that a batch has changed so far: their table's place in [`TABLES`], and their key.
+pub(crate) type Touched = BTreeSet<(usize, Key)>;
 
 #[derive(Debug)]
 struct Stored {
@@ -20,26 +25,52 @@ struct Stored {
     place: u64,
 }
 
-/// All rows, what changed when, and the last batch of each source.
+#[derive(Debug)]
+enum Changed {
+    /// The table's place in [`TABLES`], and the row's key.
+    Row(usize, Key),
+    Tick(Arc<str>, TickKey),
+}
+
+/// Rows and ticks that changed.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) ticks: Vec<Tick>,
+    /// The place of the last one.
+    pub(crate) next: u64,
+    pub(crate) more: bool,
+}
+
+#[derive(Debug)]
+struct LastBatch {
+    seq: u64,
+    committed: Committed,
+}
+
+/// All rows and ticks, what changed when, and the last batch of each source.
 #[derive(Debug)]
 pub(crate) struct State {
     /// In the order of [`TABLES`].
     tables: Vec<BTreeMap<Key, Stored>>,
-    /// The last change of each row by its place: rising revisions, within one the order of [`TABLES`], then of keys.
-    changed: BTreeMap<u64, (usize, Key)>,
+    pub(crate) ticks: Ticks,
+    /// The last change of each row and tick by its place: rising revisions, within one the order of [`TABLES`], then of
+    /// keys, then ticks as they came.
+    changed: BTreeMap<u64, Changed>,
     last_place: u64,
     last_revision: u64,
-    last_seq: HashMap<SourceId, u64>,
+    last_batch: HashMap<SourceId, LastBatch>,
 }
 
 impl Default for State {
     fn default() -> Self {
         Self {
             tables: TABLES.iter().map(|_| BTreeMap::new()).collect(),
+            ticks: Ticks::default(),
             changed: BTreeMap::new(),
             last_place: 0,
             last_revision: 0,
-            last_seq: HashMap::new(),
+            last_batch: HashMap::new(),
         }
     }
 }
@@ -50,34 +81,103 @@ pub(crate) fn table_index(table: &Table) -> Option<usize> {
 }
 
 impl State {
-    /// Applies normalised rows by table, then moves, unless the batch is known.
-    pub(crate) fn apply(&mut self, id: BatchId, tables: Vec<(usize, Vec<Row>)>, moves: &[TemplateMove]) -> Outcome {
-        if self.last_seq.get(&id.source).is_some_and(|&last| id.seq <= last) {
-            return Outcome::Duplicate;
+    /// Applies normalised rows by table, then moves, pings and ticks, unless the batch is known.
+    pub(crate) fn apply(
+        &mut self,
+        id: BatchId,
+        tables: Vec<(usize, Vec<Row>)>,
+        records: &Records,
+    ) -> Result<Committed> {
+        let Records { catalogue, pings, ping_targets: _, ticks, dead_letters: _ } = records;
+        if let Some(last) = self.last_batch.get(&id.source).filter(|last| id.seq <= last.seq) {
+            // Of older batches the counts are forgotten.
+            let counts = |counts| if id.seq == last.seq { counts } else { Counts::default() };
+            let Committed { outcome: _, pings, ticks } = last.committed;
+            return Ok(Committed { outcome: Outcome::Duplicate, pings: counts(pings), ticks: counts(ticks) });
         }
-        self.last_seq.insert(id.source, id.seq);
-        let mut touched = BTreeSet::new();
+        let mut touched = Touched::new();
         for (at, rows) in tables {
             for row in rows {
                 self.fold(at, row, &mut touched);
             }
         }
-        for step in moves {
+        for step in &catalogue.template_moves {
             self.move_template(step, &mut touched);
         }
+        let pings = self.add_pings(pings, &mut touched)?;
         self.last_revision += 1;
         for (at, key) in touched {
             self.list_change(at, key);
         }
-        Outcome::Applied
+        let committed = Committed { outcome: Outcome::Applied, pings, ticks: self.add_ticks(ticks) };
+        self.last_batch.insert(id.source, LastBatch { seq: id.seq, committed });
+        Ok(committed)
     }
 
-    fn fold(&mut self, at: usize, row: Row, touched: &mut BTreeSet<(usize, Key)>) {
+    pub(crate) fn get(&self, at: usize, key: &[Value]) -> Option<&Row> {
+        self.tables[at].get(key).map(|stored| &stored.row)
+    }
+
+    /// The rows with `from <= key < to`, by key.
+    pub(crate) fn between(&self, at: usize, from: &[Value], to: &[Value]) -> impl Iterator<Item = &Row> {
+        self.tables[at].range::<[Value], _>((Included(from), Excluded(to))).map(|(_, stored)| &stored.row)
+    }
+
+    /// The distinct beginnings of keys, `len` values long, at the cost of one seek for each.
+    pub(crate) fn beginnings(&self, at: usize, len: usize) -> Vec<Row> {
+        let rows = &self.tables[at];
+        let mut found = Vec::new();
+        let mut next = rows.keys().next();
+        while let Some(key) = next {
+            let beginning = key[..len].to_vec();
+            let mut behind = beginning.clone();
+            // Sorts behind everything that can follow: a key holds no sketch.
+            behind.push(Value::Sketch(Arc::default()));
+            next = rows.range::<[Value], _>((Excluded(behind.as_slice()), Unbounded)).next().map(|(key, _)| key);
+            found.push(beginning);
+        }
+        found
+    }
+
+    /// Puts a row in the place of one that is there.
+    pub(crate) fn overwrite(&mut self, at: usize, row: Row, touched: &mut Touched) {
+        let key = Key::from(&row[..TABLES[at].key_len()]);
+        if let Some(stored) = self.tables[at].get_mut(&key) {
+            stored.row = row;
+            touched.insert((at, key));
+        }
+    }
+
+    fn add_ticks(&mut self, ticks: &[Tick]) -> Counts {
+        let mut counts = Counts::default();
+        for tick in ticks {
+            if self.ticks.insert(tick, self.last_place + 1) {
+                self.last_place += 1;
+                self.changed.insert(self.last_place, Changed::Tick(tick.symbol.clone(), tick.key()));
+                counts.stored += 1;
+            } else {
+                counts.duplicate += 1;
+            }
+        }
+        counts
+    }
+
+    /// Removes a day of ticks and says how many it had.
+    pub(crate) fn drop_day(&mut self, day: Timestamp) -> u64 {
+        let places = self.ticks.drop_day(day);
+        for place in &places {
+            self.changed.remove(place);
+        }
+        places.len() as u64
+    }
+
+    pub(crate) fn fold(&mut self, at: usize, row: Row, touched: &mut Touched) {
         let table = TABLES[at];
         let key = Key::from(&row[..table.key_len()]);
         match self.tables[at].get_mut(&key) {
             Some(stored) => match table.rules {
                 Rules::Keep => return,
+                Rules::Replace => stored.row = row,
                 Rules::Merge => table.merge(&mut stored.row, row),
             },
             None => {
@@ -87,58 +187,39 @@ impl State {
         touched.insert((at, key));
     }
 
-    fn move_template(&mut self, step: &TemplateMove, touched: &mut BTreeSet<(usize, Key)>) {
-        if step.from == step.to {
-            return;
-        }
-        // Both keys end with service, severity and template; a bucket's begins with its window.
-        let from = [step.service.as_ref().into(), step.severity.as_str().into(), step.from.as_ref().into()];
-        for table in [Template::TABLE, TemplateBucket::TABLE] {
-            let (Some(at), Some(count)) = (table_index(table), table.position("count")) else { continue };
-            let text = table.key_len() - 1;
-            for mut key in beginnings(&self.tables[at], table.key_len() - from.len()) {
-                key.extend(from.iter().cloned());
-                let Some(stored) = self.tables[at].get_mut(key.as_slice()) else { continue };
-                if stored.row[count] == Value::Int(0) {
-                    continue;
-                }
-                let mut moved = stored.row.clone();
-                moved[text] = step.to.as_ref().into();
-                stored.row[count] = Value::Int(0);
-                touched.insert((at, key.into()));
-                self.fold(at, moved, touched);
-            }
-        }
-    }
-
     fn list_change(&mut self, at: usize, key: Key) {
         let Some(stored) = self.tables[at].get_mut(&key) else { return };
         self.changed.remove(&stored.place);
         self.last_place += 1;
         stored.place = self.last_place;
         stored.revision = self.last_revision;
-        self.changed.insert(stored.place, (at, key));
+        self.changed.insert(stored.place, Changed::Row(at, key));
     }
 
     pub(crate) fn rows(&self, at: usize) -> impl Iterator<Item = &Row> {
         self.tables[at].values().map(|stored| &stored.row)
     }
 
-    /// Up to `limit` changes behind `place`, the place of the last one, and whether there are more; `None` for a place
-    /// that no change has had yet.
-    pub(crate) fn changes(&self, place: u64, limit: usize) -> Option<(Vec<Change>, u64, bool)> {
+    /// Up to `limit` changes behind `place`; `None` for a place that no change has had yet.
+    pub(crate) fn changes(&self, place: u64, limit: usize) -> Option<Page> {
         if place > self.last_place {
             return None;
         }
         let mut behind = self.changed.range((Excluded(place), Unbounded));
-        let mut next = place;
-        let mut changes = Vec::new();
-        for (&place, (at, key)) in behind.by_ref().take(limit) {
-            let Some(stored) = self.tables[*at].get(key) else { continue };
-            changes.push(Change { table: TABLES[*at], revision: stored.revision, row: stored.row.clone() });
-            next = place;
+        let mut page = Page { next: place, ..Page::default() };
+        for (&place, changed) in behind.by_ref().take(limit) {
+            page.next = place;
+            match changed {
+                Changed::Row(at, key) => page.changes.extend(self.tables[*at].get(key).map(|stored| Change {
+                    table: TABLES[*at],
+                    revision: stored.revision,
+                    row: stored.row.clone(),
+                })),
+                Changed::Tick(symbol, key) => page.ticks.extend(self.ticks.get(symbol, *key).cloned()),
+            }
         }
-        Some((changes, next, behind.next().is_some()))
+        page.more = behind.next().is_some();
+        Some(page)
     }
 
     /// Removes rows by their keys and says how many of them were there.
@@ -150,19 +231,4 @@ impl State {
         }
         removed
     }
-}
-
-/// The distinct beginnings of keys, `len` values long, at the cost of one seek for each.
-fn beginnings(rows: &BTreeMap<Key, Stored>, len: usize) -> Vec<Row> {
-    let mut found = Vec::new();
-    let mut next = rows.keys().next();
-    while let Some(key) = next {
-        let beginning = key[..len].to_vec();
-        let mut behind = beginning.clone();
-        // Sorts behind everything that can follow: a key holds no sketch.
-        behind.push(Value::Sketch(Arc::default()));
-        next = rows.range::<[Value], _>((Excluded(behind.as_slice()), Unbounded)).next().map(|(key, _)| key);
-        found.push(beginning);
-    }
-    found
 }

@@ -1,18 +1,24 @@
 //! What changed since a cursor. Commits are in order (see `commit`), so no lower revision can appear later.
+//!
+//! A cursor has two parts with a `|` between: where the follower is in the rows, and where in the ticks.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt;
 
-use deadpool_postgres::{Object, Transaction};
+use deadpool_postgres::Transaction;
 use futures_util::future::try_join_all;
 use tallybook_core::{Change, Changes, ColumnType, Cursor, Error, Result, Value};
 use tokio_postgres::IsolationLevel;
 
+use crate::PostgresStore;
 use crate::error::failed;
 use crate::rows::{self, Parameter};
 use crate::sql::{self, Statements, column_list, quoted};
+use crate::ticks::{self, TouchedCursor};
 
 pub(crate) const OPERATION: &str = "following changes";
+/// The text of a place before the first row.
+const NOTHING: &str = "-";
 
 /// The last change a follower has seen: changes are ordered by revision, table, key. Its text is
 /// `revision table key…` with the key's values in hexadecimal.
@@ -22,20 +28,44 @@ struct Seen {
     key: Vec<Value>,
 }
 
-/// A page of changes, all of one moment.
-pub(crate) async fn changes(client: &mut Object, cursor: &Cursor, limit: usize) -> Result<Changes> {
-    let seen = Seen::parse(cursor)?;
-    let error = |error| failed(OPERATION, error);
+/// A page of changes, all of one moment: rows first, ticks in what is left of `limit`.
+pub(crate) async fn changes(store: &PostgresStore, cursor: &Cursor, limit: usize) -> Result<Changes> {
+    let (rows, touched) = parse(cursor)?;
+    let mut client = store.client(OPERATION).await?;
     let snapshot = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
         .read_only(true)
         .start()
         .await
-        .map_err(error)?;
+        .map_err(|error| failed(OPERATION, error))?;
+    let (changes, next, more_rows) = next_changes(&snapshot, &rows, limit).await?;
+    let room = limit - changes.len();
+    let (ticks, touched, more_ticks) = ticks::changes(store, &snapshot, touched, room).await?;
+    let next = next.as_ref().unwrap_or(&rows);
+    let next = Cursor(Cow::Owned(format!("{next}|{touched}")));
+    Ok(Changes { changes, ticks, next, more: more_rows || more_ticks })
+}
 
+fn parse(cursor: &Cursor) -> Result<(Seen, TouchedCursor)> {
+    if *cursor == Cursor::START {
+        return Ok((Seen::nothing(), TouchedCursor::default()));
+    }
+    let both = || {
+        let (rows, ticks) = cursor.0.split_once('|')?;
+        Some((Seen::read(rows)?, ticks.parse().ok()?))
+    };
+    both().ok_or_else(|| Error::invalid(OPERATION, "the cursor belongs to another store; start again without it"))
+}
+
+/// Up to `limit` rows, where the last of them is, and whether there are more.
+async fn next_changes(
+    snapshot: &Transaction<'_>,
+    seen: &Seen,
+    limit: usize,
+) -> Result<(Vec<Change>, Option<Seen>, bool)> {
     // First only the revisions of what comes next, to know how many rows of each table belong to the page.
-    let revisions = sql::all().iter().map(|statements| next_revisions(&snapshot, statements, &seen, limit));
+    let revisions = sql::all().iter().map(|statements| next_revisions(snapshot, statements, seen, limit));
     let mut waiting: Vec<(i64, usize)> = try_join_all(revisions).await?.into_iter().flatten().collect();
     waiting.sort_unstable();
     let more = waiting.len() > limit;
@@ -43,16 +73,13 @@ pub(crate) async fn changes(client: &mut Object, cursor: &Cursor, limit: usize) 
 
     let wanted = sql::all().iter().filter_map(|statements| {
         let rows = waiting.iter().filter(|(_, place)| *place == statements.place).count();
-        (rows > 0).then(|| next_rows(&snapshot, statements, &seen, rows))
+        (rows > 0).then(|| next_rows(snapshot, statements, seen, rows))
     });
     let mut page: Vec<(usize, Change)> = try_join_all(wanted).await?.into_iter().flatten().collect();
     // Stable: the rows of a table stay in the order of their keys.
     page.sort_by_key(|(place, change)| (change.revision, *place));
-    let next = match page.last() {
-        Some((place, last)) => Seen::at(*place, last).to_cursor(),
-        None => cursor.clone(),
-    };
-    Ok(Changes { changes: page.into_iter().map(|(_, change)| change).collect(), next, more })
+    let last = page.last().map(|(place, last)| Seen::at(*place, last));
+    Ok((page.into_iter().map(|(_, change)| change).collect(), last, more))
 }
 
 async fn next_revisions(
@@ -65,8 +92,9 @@ async fn next_revisions(
     // One more than the page holds, to know whether it is the last.
     parameters.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)));
     let sql = format!(
-        "SELECT rev FROM {} WHERE {behind} ORDER BY rev LIMIT ${}",
+        "SELECT rev FROM {} WHERE {behind} ORDER BY {} LIMIT ${}",
         quoted(statements.table.name),
+        oldest_first(statements),
         parameters.len()
     );
     let error = |error| failed(OPERATION, error);
@@ -86,9 +114,10 @@ async fn next_rows(
     parameters.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
     let key: Vec<String> = table.key().iter().map(|column| quoted(column.name)).collect();
     let sql = format!(
-        "SELECT rev, {} FROM {} WHERE {behind} ORDER BY rev, {} LIMIT ${}",
+        "SELECT rev, {} FROM {} WHERE {behind} ORDER BY {}, {} LIMIT ${}",
         column_list(table, true),
         quoted(table.name),
+        oldest_first(statements),
         key.join(", "),
         parameters.len()
     );
@@ -105,8 +134,19 @@ async fn next_rows(
         .collect()
 }
 
+/// The order of revisions, as the index has it.
+fn oldest_first(statements: &Statements) -> &'static str {
+    if statements.in_blocks { "rev_block, rev" } else { "rev" }
+}
+
 /// The rows of a table that lie behind the cursor.
 fn behind<'a>(statements: &Statements, seen: &'a Seen) -> (String, Vec<Parameter<'a>>) {
+    let (rows, parameters) = behind_revision(statements, seen);
+    let block = if statements.in_blocks { "rev_block >= $1::int8 / 16 AND " } else { "" };
+    (format!("{block}{rows}"), parameters)
+}
+
+fn behind_revision<'a>(statements: &Statements, seen: &'a Seen) -> (String, Vec<Parameter<'a>>) {
     let mut parameters: Vec<Parameter<'a>> = vec![Box::new(seen.revision)];
     if statements.place < seen.place {
         return ("rev > $1".to_owned(), parameters);
@@ -126,32 +166,15 @@ impl Seen {
         Self { revision: change.revision.cast_signed(), place, key }
     }
 
-    fn to_cursor(&self) -> Cursor {
-        let mut text = format!("{} {}", self.revision, sql::all()[self.place].table.name);
-        for value in &self.key {
-            text.push(' ');
-            match value {
-                Value::Text(value) => {
-                    for byte in value.bytes() {
-                        let _ = write!(text, "{byte:02x}");
-                    }
-                }
-                value => text.push_str(&value.as_int().unwrap_or_default().to_string()),
-            }
-        }
-        Cursor(Cow::Owned(text))
-    }
-
-    fn parse(cursor: &Cursor) -> Result<Self> {
-        if *cursor == Cursor::START {
-            // No revision is 0, so every table lies behind.
-            return Ok(Self { revision: 0, place: sql::all().len(), key: Vec::new() });
-        }
-        Self::read(&cursor.0)
-            .ok_or_else(|| Error::invalid(OPERATION, "the cursor belongs to another store; start again without it"))
+    /// Before the first change: no revision is 0, so every table lies behind.
+    fn nothing() -> Self {
+        Self { revision: 0, place: sql::all().len(), key: Vec::new() }
     }
 
     fn read(text: &str) -> Option<Self> {
+        if text == NOTHING {
+            return Some(Self::nothing());
+        }
         let mut parts = text.split(' ');
         let revision = parts.next()?.parse().ok()?;
         let table = parts.next()?;
@@ -167,6 +190,21 @@ impl Seen {
         };
         let key = columns.iter().zip(&values).map(value).collect::<Option<_>>()?;
         Some(Self { revision, place: statements.place, key })
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(statements) = sql::all().get(self.place) else { return f.write_str(NOTHING) };
+        write!(f, "{} {}", self.revision, statements.table.name)?;
+        for value in &self.key {
+            f.write_str(" ")?;
+            match value {
+                Value::Text(value) => value.bytes().try_for_each(|byte| write!(f, "{byte:02x}"))?,
+                value => write!(f, "{}", value.as_int().unwrap_or_default())?,
+            }
+        }
+        Ok(())
     }
 }
 

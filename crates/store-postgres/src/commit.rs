@@ -1,30 +1,37 @@
 //! A batch as one transaction: four round trips, however many rows it has.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 use futures_util::future::{try_join, try_join_all};
 use tallybook_core::{
-    Batch, Error, ErrorKind, Outcome, Record as _, Records, Result, Row, Sketch, Table, Template, TemplateBucket,
-    TemplateMove, Value,
+    Batch, Committed, Counts, Error, ErrorKind, Outcome, Ping, Record as _, Records, Result, Row, Table, Template,
+    TemplateBucket, TemplateMove, Tick, Value,
 };
 
 use crate::error::{commit_failed, failed};
 use crate::sql::{self, Statements, quoted};
-use crate::{PostgresStore, rows};
+use crate::{PostgresStore, pings, rows, ticks};
 
-const OPERATION: &str = "committing a batch";
+pub(crate) const OPERATION: &str = "committing a batch";
 /// Past it the connection is given up and nobody knows whether the batch was committed.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Also the lock: whoever raised the revision first commits first, and everybody else waits here.
 const NEXT_REVISION: &str = "UPDATE revision SET rev = rev + 1 RETURNING rev";
 const NEXT_OF_SOURCE: &str = "INSERT INTO batch_source AS s (source, seq, at) VALUES ($1, $2, now())
-    ON CONFLICT (source) DO UPDATE SET seq = excluded.seq, at = excluded.at WHERE s.seq < excluded.seq RETURNING seq";
+    ON CONFLICT (source) DO UPDATE SET seq = excluded.seq, at = excluded.at, pings_stored = 0, pings_merged = 0,
+        pings_duplicate = 0, ticks_stored = 0, ticks_duplicate = 0
+    WHERE s.seq < excluded.seq RETURNING seq";
+
+/// Beside the source's number, for the case that the batch is sent again.
+const REMEMBER: &str = "UPDATE batch_source SET pings_stored = $2, pings_merged = $3, pings_duplicate = $4, \
+    ticks_stored = $5, ticks_duplicate = $6 WHERE source = $1";
+const RECALL: &str = "SELECT pings_stored, pings_merged, pings_duplicate, ticks_stored, ticks_duplicate \
+    FROM batch_source WHERE source = $1 AND seq = $2";
 
 /// Applies the batch unless it has been applied.
-pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Outcome> {
+pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Committed> {
     // bigint is signed: the sign bit turned round keeps the order up to the greatest number.
     let seq = (batch.id.seq ^ (1 << 63)).cast_signed();
     let mut tables = Vec::new();
@@ -32,23 +39,35 @@ pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Outco
         tables.push((sql::of(OPERATION, table)?, rows));
         Ok::<_, Error>(())
     })?;
-    let Records { catalogue, dead_letters: _ } = &batch.records;
+    let Records { catalogue, pings, ping_targets: _, ticks, dead_letters: _ } = &batch.records;
+    refuse_defects(pings, ticks)?;
 
     let apply = async {
         let mut client = store.client(OPERATION).await?;
         let transaction = client.transaction().await.map_err(|error| failed(OPERATION, error))?;
         let Some(revision) = begin(&transaction, batch, seq).await? else {
-            return Ok(Outcome::Duplicate);
+            return recall(&transaction, batch, seq).await;
         };
-        let new_partitions = store.partitions.make_missing(&transaction, &tables).await?;
+        let plan = pings::plan(&transaction, pings).await?;
+        tables.extend(pings::rows_of(&plan)?);
+        let mut new_partitions = store.partitions.make_missing(&transaction, &tables).await?;
         try_join_all(tables.iter_mut().map(|(statements, rows)| unite(&transaction, statements, rows))).await?;
-        try_join_all(tables.iter().map(|(statements, rows)| fold(&transaction, statements, rows, revision))).await?;
+        let folds = tables
+            .iter()
+            .map(|(statements, rows)| send(&transaction, &statements.fold, statements.table, rows, revision));
+        try_join_all(folds).await?;
+        pings::rebuild(&transaction, &plan, revision).await?;
         for step in catalogue.template_moves.iter().filter(|step| step.from != step.to) {
             move_template(&transaction, step, revision).await?;
         }
+        let stored = ticks::insert(store, &transaction, ticks, revision).await?;
+        let committed = Committed { outcome: Outcome::Applied, pings: plan.counts, ticks: stored.counts };
+        remember(&transaction, batch, &committed).await?;
         transaction.commit().await.map_err(|error| commit_failed(OPERATION, error))?;
+        new_partitions.extend(stored.new_partitions);
         store.partitions.add(new_partitions);
-        Ok(Outcome::Applied)
+        store.names.add(stored.new_names);
+        Ok(committed)
     };
     tokio::time::timeout(TIME_LIMIT, apply)
         .await
@@ -77,6 +96,42 @@ async fn begin(transaction: &Transaction<'_>, batch: &Batch, seq: i64) -> Result
     Ok(fresh.map(|_| revision))
 }
 
+fn refuse_defects(pings: &[Ping], ticks: &[Tick]) -> Result<()> {
+    let ping = pings.iter().find_map(|ping| Some(format!("the ping of `{}`: {}", ping.target, ping.defect()?)));
+    let tick = || ticks.iter().find_map(|tick| Some(format!("the tick of `{}`: {}", tick.symbol, tick.defect()?)));
+    ping.or_else(tick).map_or(Ok(()), |defect| Err(Error::invalid(OPERATION, defect)))
+}
+
+/// Writes down what became of pings and ticks, where the batch had some.
+async fn remember(transaction: &Transaction<'_>, batch: &Batch, committed: &Committed) -> Result<()> {
+    let Records { catalogue: _, pings, ping_targets: _, ticks, dead_letters: _ } = &batch.records;
+    if pings.is_empty() && ticks.is_empty() {
+        return Ok(());
+    }
+    let error = |error| failed(OPERATION, error);
+    let Committed { outcome: _, pings, ticks } = committed;
+    let counts = [pings.stored, pings.merged, pings.duplicate, ticks.stored, ticks.duplicate].map(u64::cast_signed);
+    let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&batch.id.source.0];
+    parameters.extend(counts.iter().map(|count| count as &(dyn tokio_postgres::types::ToSql + Sync)));
+    let statement = transaction.prepare_cached(REMEMBER).await.map_err(error)?;
+    transaction.execute(&statement, &parameters).await.map_err(error)?;
+    Ok(())
+}
+
+/// What became of a batch that has been applied before; nothing is said of one that was not the last of its source.
+async fn recall(transaction: &Transaction<'_>, batch: &Batch, seq: i64) -> Result<Committed> {
+    let error = |error| failed(OPERATION, error);
+    let statement = transaction.prepare_cached(RECALL).await.map_err(error)?;
+    let found = transaction.query_opt(&statement, &[&batch.id.source.0, &seq]).await.map_err(error)?;
+    let mut committed = Committed { outcome: Outcome::Duplicate, pings: Counts::default(), ticks: Counts::default() };
+    if let Some(row) = found {
+        let count = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned).map_err(error);
+        committed.pings = Counts { stored: count(0)?, merged: count(1)?, duplicate: count(2)? };
+        committed.ticks = Counts { stored: count(3)?, merged: 0, duplicate: count(4)? };
+    }
+    Ok(committed)
+}
+
 /// Unites the sketches of `rows` with the stored ones; those that add nothing become empty.
 async fn unite(transaction: &Transaction<'_>, statements: &Statements, rows: &mut [Row]) -> Result<()> {
     let (Some(read), Some(at)) = (&statements.read_sketches, sql::sketch_column(statements.table)) else {
@@ -84,8 +139,7 @@ async fn unite(transaction: &Transaction<'_>, statements: &Statements, rows: &mu
     };
     let table = statements.table;
     // Sketches that say nothing need no stored one.
-    let telling: Vec<usize> =
-        (0..rows.len()).filter(|&row| matches!(&rows[row][at], Value::Sketch(sketch) if !sketch.is_empty())).collect();
+    let telling: Vec<usize> = (0..rows.len()).filter(|&row| !rows[row][at].is_empty_summary()).collect();
     let keys: Vec<Row> = telling.iter().map(|&row| rows[row][..table.key_len()].to_vec()).collect();
     if keys.is_empty() {
         return Ok(());
@@ -107,21 +161,29 @@ async fn unite(transaction: &Transaction<'_>, statements: &Statements, rows: &mu
 }
 
 fn unite_row(table: &Table, row: &mut Row, at: usize, stored: &[u8]) -> Result<()> {
-    let Value::Sketch(theirs) = &row[at] else { return Ok(()) };
-    let mut united = Sketch::decode(stored)?;
+    let column_type = table.columns[at].column_type;
+    let mut united = Value::decode_summary(column_type, stored)?;
+    let theirs = std::mem::replace(&mut row[at], Value::Null);
     united.unite(theirs);
-    let unchanged = united.encode() == stored;
-    row[at] = Value::Sketch(if unchanged { Arc::default() } else { Arc::new(united) });
+    let unchanged = united.encode_summary().is_some_and(|bytes| bytes == stored);
+    row[at] = Value::empty_summary(column_type).filter(|_| unchanged).unwrap_or(united);
     table.derive(row);
     Ok(())
 }
 
-async fn fold(transaction: &Transaction<'_>, statements: &Statements, rows: &[Row], revision: i64) -> Result<()> {
-    let columns = statements.table.columns.iter().enumerate();
+/// Sends many rows of a table as one statement: an array for each column, then the revision.
+pub(crate) async fn send(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    table: &Table,
+    rows: &[Row],
+    revision: i64,
+) -> Result<()> {
+    let columns = table.columns.iter().enumerate();
     let mut parameters: Vec<_> = columns.map(|(at, column)| rows::array(rows, at, column)).collect();
     parameters.push(Box::new(revision));
     let error = |error| failed(OPERATION, error);
-    let statement = transaction.prepare_cached(&statements.fold).await.map_err(error)?;
+    let statement = transaction.prepare_cached(sql).await.map_err(error)?;
     transaction.execute(&statement, &rows::borrowed(&parameters)).await.map_err(error)?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use tracing::warn;
 
 use crate::partitions::Partitions;
+use crate::ticks::Names;
 use crate::{PostgresOptions, PostgresStore, error, tls};
 
 const OPERATION: &str = "opening the PostgreSQL store";
@@ -61,7 +62,7 @@ pub(crate) async fn open(url: &str, options: &PostgresOptions) -> Result<Postgre
     let client = pool.get().await.map_err(|error| error::no_connection(OPERATION, error))?;
     let partitions = Partitions::of(&client).await.map_err(|error| error::failed(OPERATION, error))?;
     drop(client);
-    Ok(PostgresStore { pool, version, partitions })
+    Ok(PostgresStore { pool, version, partitions, names: Names::default() })
 }
 
 /// What the URL sets stays, and ours comes first so that it can be overruled.

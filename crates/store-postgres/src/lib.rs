@@ -10,10 +10,12 @@ mod commit;
 mod connect;
 mod error;
 mod partitions;
+mod pings;
 mod prune;
 mod rows;
 mod select;
 mod sql;
+mod ticks;
 mod tls;
 
 use std::fmt;
@@ -22,10 +24,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use tallybook_core::{
-    Batch, Changes, Committed, Condition, Cursor, Info, Query, Result, RowPage, Store, Table, Timestamp,
+    Batch, Changes, Committed, Condition, Cursor, Info, Query, Result, RowPage, Segment, Store, SymbolSummary, Table,
+    Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
 
 use crate::partitions::Partitions;
+use crate::ticks::Names;
 
 /// Limits of a [`PostgresStore`].
 #[derive(Clone, Debug)]
@@ -45,6 +49,7 @@ pub struct PostgresStore {
     pool: Pool,
     version: String,
     partitions: Partitions,
+    names: Names,
 }
 
 impl PostgresStore {
@@ -77,8 +82,7 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
-        let outcome = commit::commit(self, &batch).await?;
-        Ok(Committed { outcome })
+        commit::commit(self, &batch).await
     }
 
     async fn select(&self, table: &'static Table, query: &Query) -> Result<RowPage> {
@@ -86,7 +90,7 @@ impl Store for PostgresStore {
     }
 
     async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
-        changes::changes(&mut self.client(changes::OPERATION).await?, cursor, limit).await
+        changes::changes(self, cursor, limit).await
     }
 
     async fn prune(
@@ -102,5 +106,32 @@ impl Store for PostgresStore {
     async fn close(&self) -> Result<()> {
         self.pool.close();
         Ok(())
+    }
+}
+
+#[async_trait]
+impl TickStore for PostgresStore {
+    async fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
+        ticks::ticks(self, query).await
+    }
+
+    async fn symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>> {
+        ticks::symbols(self, range).await
+    }
+
+    async fn segments(&self) -> Result<Vec<Segment>> {
+        ticks::segments(self).await
+    }
+
+    async fn seal(&self, _day: Timestamp) -> Result<Segment> {
+        Err(ticks::no_seal(self))
+    }
+
+    async fn unseal(&self, _day: Timestamp) -> Result<Segment> {
+        Err(ticks::no_seal(self))
+    }
+
+    async fn drop_segment(&self, day: Timestamp) -> Result<u64> {
+        ticks::drop_segment(self, day).await
     }
 }

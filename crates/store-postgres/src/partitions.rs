@@ -1,30 +1,39 @@
-//! Day partitions of the bucket tables, made by the commit that first needs them. With TimescaleDB there are none to make.
+//! Day partitions of ticks and of the bucket tables, made by the commit that first needs them. With TimescaleDB the bucket
+//! tables need none.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::{GenericClient, Transaction};
-use tallybook_core::{DAY, Result, Row, Table, Timestamp, Value};
+use tallybook_core::{DAY, PingBucket, Record as _, Result, Row, Table, Timestamp, Value};
 
 use crate::error::failed;
-use crate::sql::{Statements, quoted};
+use crate::sql::{IN_BLOCKS, Statements, quoted};
 
 const OPERATION: &str = "making a partition";
 
-/// A bucket table and a day since 1970.
+/// A partitioned table and a day since 1970.
 pub(crate) type Day = (&'static str, i64);
 
-/// The partitions this process knows to exist; `None` where TimescaleDB cuts the tables.
+/// The partitions this process knows to exist.
 #[derive(Debug)]
-pub(crate) struct Partitions(Option<Mutex<BTreeSet<Day>>>);
+pub(crate) struct Partitions {
+    /// Not where TimescaleDB cuts them.
+    of_buckets: bool,
+    known: Mutex<BTreeSet<Day>>,
+}
 
 impl Partitions {
     /// Asks the database how its bucket tables are cut.
     pub(crate) async fn of(client: &impl GenericClient) -> Result<Self, tokio_postgres::Error> {
         let partitioned =
             "SELECT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = 'metric_bucket'::regclass)";
-        let partitioned: bool = client.query_one(partitioned, &[]).await?.try_get(0)?;
-        Ok(Self(partitioned.then(Mutex::default)))
+        let of_buckets = client.query_one(partitioned, &[]).await?.try_get(0)?;
+        Ok(Self { of_buckets, known: Mutex::default() })
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<Day>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the partitions that `tables` need and this process does not know; gives them, to be remembered once the
@@ -34,10 +43,26 @@ impl Partitions {
         transaction: &Transaction<'_>,
         tables: &[(&'static Statements, Vec<Row>)],
     ) -> Result<Vec<Day>> {
-        let Some(known) = &self.0 else { return Ok(Vec::new()) };
+        if !self.of_buckets {
+            return Ok(Vec::new());
+        }
+        self.make(transaction, days(tables)).await
+    }
+
+    /// The same for the days of one table that is partitioned everywhere.
+    pub(crate) async fn make_missing_days(
+        &self,
+        transaction: &Transaction<'_>,
+        table: &'static str,
+        days: BTreeSet<i64>,
+    ) -> Result<Vec<Day>> {
+        self.make(transaction, days.into_iter().map(|day| (table, day)).collect()).await
+    }
+
+    async fn make(&self, transaction: &Transaction<'_>, needed: BTreeSet<Day>) -> Result<Vec<Day>> {
         let missing: Vec<Day> = {
-            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            days(tables).into_iter().filter(|day| !known.contains(day)).collect()
+            let known = self.known();
+            needed.into_iter().filter(|day| !known.contains(day)).collect()
         };
         for &(table, day) in &missing {
             make(transaction, table, day).await.map_err(|error| failed(OPERATION, error))?;
@@ -47,16 +72,12 @@ impl Partitions {
 
     /// Remembers partitions that exist now.
     pub(crate) fn add(&self, days: Vec<Day>) {
-        if let Some(known) = &self.0 {
-            known.lock().unwrap_or_else(PoisonError::into_inner).extend(days);
-        }
+        self.known().extend(days);
     }
 
     /// Forgets what it knows: a failed commit may have met a partition that another server dropped.
     pub(crate) fn forget(&self) {
-        if let Some(known) = &self.0 {
-            known.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
+        self.known().clear();
     }
 
     /// Drops the partitions of `table` that end before `before` and hold nothing any more.
@@ -66,7 +87,7 @@ impl Partitions {
         table: &Table,
         before: Timestamp,
     ) -> Result<(), tokio_postgres::Error> {
-        if self.0.is_none() {
+        if !self.of_buckets {
             return Ok(());
         }
         let partitions = client
@@ -97,7 +118,7 @@ fn days(tables: &[(&'static Statements, Vec<Row>)]) -> BTreeSet<Day> {
     let mut days = BTreeSet::new();
     for (statements, rows) in tables {
         let table = statements.table;
-        if let Some(at) = table.position("start").filter(|_| table.name.ends_with("_bucket")) {
+        if let Some(at) = table.position("start").filter(|_| is_cut_by_day(table)) {
             let starts = rows.iter().filter_map(|row| match row[at] {
                 Value::Int(start) => Some((table.name, start.div_euclid(DAY))),
                 _ => None,
@@ -106,6 +127,11 @@ fn days(tables: &[(&'static Statements, Vec<Row>)]) -> BTreeSet<Day> {
         }
     }
     days
+}
+
+/// Whether the table is partitioned by its column `start`.
+pub(crate) fn is_cut_by_day(table: &Table) -> bool {
+    table.name.ends_with("_bucket") && table.name != PingBucket::TABLE.name
 }
 
 /// Made on its own and attached then: that lets readers of the table go on, where `PARTITION OF` would lock them out. The
@@ -119,9 +145,11 @@ async fn make(transaction: &Transaction<'_>, table: &str, day: i64) -> Result<()
     let (name, parent) = (quoted(&partition), quoted(table));
     let bound = |day: i64, past: &str| day.checked_mul(DAY).map_or_else(|| past.to_owned(), |start| start.to_string());
     let (from, to) = (bound(day, "MINVALUE"), bound(day + 1, "MAXVALUE"));
+    // `LIKE` does not take this along; without it rows that change could not stay on their page.
+    let room = if IN_BLOCKS.contains(&table) { " WITH (fillfactor = 50)" } else { "" };
     transaction
         .batch_execute(&format!(
-            "CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING ALL);
+            "CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING ALL){room};
              ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
         ))
         .await

@@ -4,6 +4,7 @@ use tallybook_core::{Condition, Query, Result, Table, Timestamp};
 
 use crate::PostgresStore;
 use crate::error::failed;
+use crate::partitions::is_cut_by_day;
 use crate::rows;
 use crate::select::Filter;
 use crate::sql::{self, quoted};
@@ -34,7 +35,7 @@ pub(crate) async fn prune(
     );
     let error = |error| failed(OPERATION, error);
     let removed = client.execute(&sql, &rows::borrowed(&filter.parameters)).await.map_err(error)?;
-    if removed > 0 && table.name.ends_with("_bucket") {
+    if removed > 0 && is_cut_by_day(table) {
         store.partitions.drop_empty(&client, table, before).await.map_err(error)?;
     }
     Ok(removed)

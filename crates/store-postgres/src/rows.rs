@@ -1,8 +1,6 @@
 //! Values of the core as PostgreSQL values, and back.
 
-use std::sync::Arc;
-
-use tallybook_core::{Column, ColumnType, Error, Result, Row, Sketch, Table, Value};
+use tallybook_core::{Column, ColumnType, Error, Result, Row, Table, Value};
 use tokio_postgres::types::ToSql;
 
 /// A parameter of a statement.
@@ -14,14 +12,9 @@ pub(crate) fn array<'a>(rows: &'a [Row], at: usize, column: &Column) -> Paramete
     match column.column_type {
         ColumnType::Int | ColumnType::Time => Box::new(values.map(Value::as_int).collect::<Vec<Option<i64>>>()),
         ColumnType::Text | ColumnType::Json => Box::new(values.map(Value::as_text).collect::<Vec<Option<&str>>>()),
-        ColumnType::Sketch => Box::new(
-            values
-                .map(|value| match value {
-                    Value::Sketch(sketch) => sketch.encode(),
-                    _ => Vec::new(),
-                })
-                .collect::<Vec<Vec<u8>>>(),
-        ),
+        ColumnType::Sketch | ColumnType::Histogram => {
+            Box::new(values.map(|value| value.encode_summary().unwrap_or_default()).collect::<Vec<Vec<u8>>>())
+        }
     }
 }
 
@@ -31,7 +24,7 @@ pub(crate) fn parameter(value: &Value) -> Parameter<'_> {
         Value::Null => Box::new(None::<i64>),
         Value::Int(int) => Box::new(*int),
         Value::Text(text) => Box::new(text.as_ref()),
-        Value::Sketch(sketch) => Box::new(sketch.encode()),
+        Value::Sketch(_) | Value::Histogram(_) => Box::new(value.encode_summary().unwrap_or_default()),
     }
 }
 
@@ -46,8 +39,8 @@ pub(crate) fn read(table: &Table, from: &tokio_postgres::Row, first: usize, sket
     let mut at = first;
     let mut row = Row::with_capacity(table.columns.len());
     for column in table.columns {
-        if column.column_type == ColumnType::Sketch && !sketches {
-            row.push(Value::Sketch(Arc::default()));
+        if !sketches && let Some(empty) = Value::empty_summary(column.column_type) {
+            row.push(empty);
             continue;
         }
         row.push(value_of(column, from, at).map_err(|error| {
@@ -67,6 +60,6 @@ fn value_of(
     Ok(match column.column_type {
         ColumnType::Int | ColumnType::Time => from.try_get::<_, Option<i64>>(at)?.map_or(Value::Null, Value::Int),
         ColumnType::Text | ColumnType::Json => from.try_get::<_, Option<&str>>(at)?.map_or(Value::Null, Value::from),
-        ColumnType::Sketch => Value::Sketch(Arc::new(Sketch::decode(from.try_get(at)?)?)),
+        summary @ (ColumnType::Sketch | ColumnType::Histogram) => Value::decode_summary(summary, from.try_get(at)?)?,
     })
 }

@@ -168,7 +168,7 @@ fn rank(column: &Column) -> u8 {
     match column.column_type {
         ColumnType::Int | ColumnType::Time => 1,
         ColumnType::Text | ColumnType::Json => 2,
-        ColumnType::Sketch => 3,
+        ColumnType::Sketch | ColumnType::Histogram => 3,
     }
 }
 
@@ -177,6 +177,6 @@ fn rank_of(value: &Value) -> u8 {
         Value::Null => 0,
         Value::Int(_) => 1,
         Value::Text(_) => 2,
-        Value::Sketch(_) => 3,
+        Value::Sketch(_) | Value::Histogram(_) => 3,
     }
 }

@@ -6,6 +6,10 @@ use std::sync::LazyLock;
 
 use tallybook_core::{Column, ColumnType, Error, Result, Rule, Rules, TABLES, Table};
 
+/// Tables whose rows almost every commit changes. An index on `rev` would cost each change a new entry in every index, so
+/// theirs is on `rev_block`, which is the revision divided by 16.
+pub(crate) const IN_BLOCKS: [&str; 4] = ["attribute_key", "metric_bucket", "attribute_key_bucket", "template_bucket"];
+
 /// The statements of one table.
 #[derive(Debug)]
 pub(crate) struct Statements {
@@ -13,9 +17,13 @@ pub(crate) struct Statements {
     pub(crate) place: usize,
     /// The table.
     pub(crate) table: &'static Table,
+    /// Whether changes are found by `rev_block`.
+    pub(crate) in_blocks: bool,
     /// Inserts or folds many rows: `$1 …` an array for each column, then the revision. Sketches come united already (see
     /// `read_sketches`), or empty where they add nothing.
     pub(crate) fold: String,
+    /// Inserts many rows, or puts them in the place of those that are there; parameters as above.
+    pub(crate) replace: String,
     /// The stored sketch of many keys: `$1 …` an array for each key column; gives the place in the arrays, from 1, and
     /// the sketch. `None` where the table has none.
     pub(crate) read_sketches: Option<String>,
@@ -43,14 +51,16 @@ impl Statements {
     fn new(place: usize, table: &'static Table) -> Self {
         let values: Vec<String> =
             table.columns.iter().map(|column| format!("u.{}{}", quoted(column.name), cast(column))).collect();
-        let fold = format!(
-            "{} SELECT {}, ${} FROM {} {}",
+        let inserted = format!(
+            "{} SELECT {}, ${} FROM {}",
             insert(table),
             values.join(", "),
             table.columns.len() + 1,
-            unnested(table.columns, ""),
-            on_conflict(table)
+            unnested(table.columns, "")
         );
+        let key: Vec<String> = table.key().iter().map(|column| quoted(column.name)).collect();
+        let fold = format!("{inserted} {}", on_conflict(table));
+        let replace = format!("{inserted} {}", replaced(table, &key.join(", ")));
         let read_sketches = sketch_column(table).map(|at| {
             let same: Vec<String> = table.key().iter().map(|key| format!("t.{0} = u.{0}", quoted(key.name))).collect();
             format!(
@@ -61,13 +71,13 @@ impl Statements {
                 same.join(" AND ")
             )
         });
-        Self { place, table, fold, read_sketches }
+        Self { place, table, in_blocks: IN_BLOCKS.contains(&table.name), fold, replace, read_sketches }
     }
 }
 
 /// The place of the sketch column; no table has two.
 pub(crate) fn sketch_column(table: &Table) -> Option<usize> {
-    table.columns.iter().position(|column| column.column_type == ColumnType::Sketch)
+    table.columns.iter().position(|column| column.column_type.is_summary())
 }
 
 /// A name as an SQL identifier.
@@ -85,7 +95,7 @@ pub(crate) fn readable(column: &Column) -> String {
 
 /// All columns as they are read, separated by commas.
 pub(crate) fn column_list(table: &Table, sketches: bool) -> String {
-    let wanted = |column: &&Column| sketches || column.column_type != ColumnType::Sketch;
+    let wanted = |column: &&Column| sketches || !column.column_type.is_summary();
     let columns: Vec<String> = table.columns.iter().filter(wanted).map(readable).collect();
     columns.join(", ")
 }
@@ -100,8 +110,10 @@ pub(crate) fn insert(table: &Table) -> String {
 pub(crate) fn on_conflict(table: &Table) -> String {
     let key: Vec<String> = table.key().iter().map(|column| quoted(column.name)).collect();
     let key = key.join(", ");
-    if table.rules == Rules::Keep {
-        return format!("ON CONFLICT ({key}) DO NOTHING");
+    match table.rules {
+        Rules::Keep => return format!("ON CONFLICT ({key}) DO NOTHING"),
+        Rules::Replace => return replaced(table, &key),
+        Rules::Merge => {}
     }
     let mut sql = format!("ON CONFLICT ({key}) DO UPDATE SET rev = excluded.rev");
     for column in table.columns {
@@ -109,6 +121,15 @@ pub(crate) fn on_conflict(table: &Table) -> String {
         if let Some(folded) = folded(column, &format!("t.{name}"), &format!("excluded.{name}")) {
             let _ = write!(sql, ", {name} = {folded}");
         }
+    }
+    sql
+}
+
+/// `ON CONFLICT` that puts the later row in the place of the one that is there.
+fn replaced(table: &Table, key: &str) -> String {
+    let mut sql = format!("ON CONFLICT ({key}) DO UPDATE SET rev = excluded.rev");
+    for column in &table.columns[table.key_len()..] {
+        let _ = write!(sql, ", {0} = excluded.{0}", quoted(column.name));
     }
     sql
 }
@@ -132,7 +153,7 @@ fn folded(column: &Column, ours: &str, theirs: &str) -> Option<String> {
 }
 
 /// `unnest($1::text[], …) AS u(columns)`, or with the place in the arrays as another column.
-fn unnested(columns: &[Column], place: &str) -> String {
+pub(crate) fn unnested(columns: &[Column], place: &str) -> String {
     let arrays: Vec<String> = columns
         .iter()
         .enumerate()
@@ -140,7 +161,7 @@ fn unnested(columns: &[Column], place: &str) -> String {
             let element = match column.column_type {
                 ColumnType::Int | ColumnType::Time => "int8",
                 ColumnType::Text | ColumnType::Json => "text",
-                ColumnType::Sketch => "bytea",
+                ColumnType::Sketch | ColumnType::Histogram => "bytea",
             };
             format!("${}::{element}[]", at + 1)
         })

@@ -222,7 +222,8 @@ async fn the_schema_is_what_the_descriptors_say() {
             .query(
                 "SELECT a.attname::text, format_type(a.atttypid, NULL), NOT a.attnotnull, c.collname::text
                  FROM pg_attribute AS a LEFT JOIN pg_collation AS c ON c.oid = a.attcollation
-                 WHERE a.attrelid = format('%I', $1::text)::regclass AND a.attnum > 0 ORDER BY a.attnum",
+                 WHERE a.attrelid = format('%I', $1::text)::regclass AND a.attnum > 0 AND a.attgenerated = ''
+                 ORDER BY a.attnum",
                 &[&table.name],
             )
             .await
@@ -233,7 +234,7 @@ async fn the_schema_is_what_the_descriptors_say() {
                 ColumnType::Int | ColumnType::Time => ("bigint", None),
                 ColumnType::Text => ("text", Some("C")),
                 ColumnType::Json => ("json", None),
-                ColumnType::Sketch => ("bytea", None),
+                ColumnType::Sketch | ColumnType::Histogram => ("bytea", None),
             };
             let found: (&str, &str, bool, Option<&str>) = (row.get(0), row.get(1), row.get(2), row.get(3));
             assert_eq!(found, (column.name, sql_type, column.nullable, collation), "{}", table.name);
@@ -263,7 +264,9 @@ async fn every_refusal_is_one_sentence_without_the_password() {
     let user = format!("nobody_{}", std::process::id());
     admin
         .batch_execute(&format!(
-            "CREATE ROLE {user} LOGIN PASSWORD 'hunter2'; REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+            "DO $$ BEGIN CREATE ROLE needs_password; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+             CREATE ROLE {user} LOGIN PASSWORD 'hunter2' IN ROLE needs_password;
+             REVOKE CREATE ON SCHEMA public FROM PUBLIC"
         ))
         .await
         .expect("a role");
@@ -272,6 +275,7 @@ async fn every_refusal_is_one_sentence_without_the_password() {
     let name = name.split('?').next().expect("a name");
     let refusals = [
         (as_user.clone(), ErrorKind::Unavailable, "may not create tables"),
+        (as_user.replace("hunter2", "hunter21"), ErrorKind::Unavailable, "check user and password in DATABASE_URL"),
         (as_user.replace(name, "no_such_database"), ErrorKind::Unavailable, "no database `no_such_database`"),
         ("postgres://u:hunter2@127.0.0.1:1/d".to_owned(), ErrorKind::Unavailable, "cannot be reached"),
         ("mysql://u:hunter2@h/d".to_owned(), ErrorKind::Invalid, "is not a PostgreSQL URL"),
@@ -285,6 +289,33 @@ async fn every_refusal_is_one_sentence_without_the_password() {
         assert!(!text.contains("hunter2"), "{text}");
     }
     admin.batch_execute(&format!("DROP OWNED BY {user}; DROP ROLE {user}")).await.expect("the role goes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_too_old_is_refused_before_its_schema_is_touched() {
+    let database = Database::new();
+    let url = database.url().await.expect("a database");
+    let admin = connect(&url).await.expect("a connection");
+    let row = admin
+        .query_one("SELECT current_setting('server_version'), current_setting('server_version_num')", &[])
+        .await
+        .expect("a version");
+    let (version, number): (&str, &str) = (row.get(0), row.get(1));
+    // No longer than what it replaces: 15.2 becomes 11.2.
+    let version = version.split(' ').next().expect("a version");
+    let (old, old_number) = (&"11.22.333"[..version.len()], &"110022"[..number.len()]);
+    let rewrites = vec![(version.to_owned(), old.to_owned()), (number.to_owned(), old_number.to_owned())];
+    let proxy = Proxy::rewriting(server_of(&url), rewrites).await;
+
+    let url = through(&url, &proxy).replace("postgres@", "postgres:hunter2@");
+    let error = PostgresStore::open(&url, PostgresOptions::default()).await.expect_err("too old");
+    let text = format!("{error} {error:?}");
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{text}");
+    assert!(text.contains(&format!("the server is PostgreSQL {old}")), "{text}");
+    assert!(text.contains("13 is the oldest that works"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    let tables = admin.query("SELECT FROM pg_tables WHERE schemaname = 'public'", &[]).await.expect("its tables");
+    assert!(tables.is_empty(), "{} tables", tables.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

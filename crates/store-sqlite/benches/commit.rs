@@ -176,7 +176,7 @@ impl Sender {
     async fn commit(&mut self, store: &SqliteStore, keys: Vec<u64>, fill: Fill) -> Cost {
         let catalogue = self.delta(&keys, fill);
         self.seq += 1;
-        let records = Records { catalogue, dead_letters: Vec::new() };
+        let records = Records { catalogue, ..Records::default() };
         let batch = Batch { id: BatchId { source: self.source, seq: self.seq }, ack: Ack::Written, records };
         let start = Cost::now();
         store.commit(Arc::new(batch)).await.expect("the commit");

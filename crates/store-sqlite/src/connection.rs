@@ -49,7 +49,7 @@ pub(crate) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn set_up(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
+pub(crate) fn set_up(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;

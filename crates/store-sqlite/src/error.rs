@@ -37,3 +37,23 @@ pub(crate) fn failed(operation: &'static str, error: rusqlite::Error) -> Error {
 pub(crate) fn closed(operation: &'static str) -> Error {
     Error::new(ErrorKind::Unavailable, operation, "the store is closed")
 }
+
+/// What a failed call on a file or folder means while doing `operation`; `what` happened, to what, with a verb.
+pub(crate) fn io_failed(operation: &'static str, what: String, error: std::io::Error) -> Error {
+    let context = match error.kind() {
+        std::io::ErrorKind::StorageFull => "the disk is full; make room, then try again".to_owned(),
+        _ => what,
+    };
+    Error::new(ErrorKind::Unavailable, operation, context).with_source(error)
+}
+
+/// What a failed `COMMIT` means: out of room, or of patience with another process, it certainly did not happen; after an
+/// I/O error the batch may be in the log, whole, and come back with the next recovery.
+pub(crate) fn commit_failed(operation: &'static str, error: rusqlite::Error) -> Error {
+    let certain = matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    );
+    let error = failed(operation, error);
+    if certain { error } else { error.applied_unknown() }
+}

@@ -1,16 +1,16 @@
-//! SQL functions for what SQL cannot say: sketches, and text that holds another one whatever the case.
+//! SQL functions for what SQL cannot say: sketches and histograms, and text that holds another one whatever the case.
 
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result, ffi};
-use tallybook_core::Sketch;
+use tallybook_core::Value;
 
 /// `sketch_grows(stored, other)`: whether the union is another sketch than the stored one.
 pub(crate) const GROWS: &str = "sketch_grows";
-/// `sketch_union(stored, other)`: the union.
-pub(crate) const UNION: &str = "sketch_union";
+/// `summary_union(stored, other)`: the union of sketches, or of histograms.
+pub(crate) const UNION: &str = "summary_union";
 /// `sketch_union_estimate(stored, other)`: the estimate of the union.
 pub(crate) const UNION_ESTIMATE: &str = "sketch_union_estimate";
 /// `contains_text(text, part)`: whether the text holds the part, ASCII letters in any case.
@@ -33,7 +33,7 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
         with_union(&of, context, |union| union.bytes.clone())
     })?;
     connection.create_scalar_function(UNION_ESTIMATE, 2, flags, move |context| {
-        with_union(&last, context, |union| i64::try_from(union.sketch.estimate()).unwrap_or(i64::MAX))
+        with_union(&last, context, |union| union.estimate())
     })?;
     connection.create_scalar_function(CONTAINS, 2, flags, |context| {
         let (ValueRef::Text(text), ValueRef::Text(part)) = (context.get_raw(0), context.get_raw(1)) else {
@@ -43,12 +43,12 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
     })
 }
 
-/// The bytes of the last two sketches that were united, and what came of it.
+/// The bytes of the last two summaries that were united, and what came of it.
 #[derive(Default)]
 struct LastUnion {
     stored: Vec<u8>,
     other: Vec<u8>,
-    sketch: Sketch,
+    union: Option<Value>,
     bytes: Vec<u8>,
 }
 
@@ -57,15 +57,22 @@ impl LastUnion {
         if self.stored == stored && self.other == other {
             return Ok(());
         }
-        let mut sketch = Sketch::decode(stored)?;
-        sketch.unite(&Sketch::decode(other)?);
-        self.bytes = sketch.encode();
-        self.sketch = sketch;
+        let union = Value::unite_summaries(stored, other)?;
+        self.bytes = union.encode_summary().unwrap_or_default();
+        self.union = Some(union);
         self.stored.clear();
         self.stored.extend_from_slice(stored);
         self.other.clear();
         self.other.extend_from_slice(other);
         Ok(())
+    }
+
+    /// 0 for histograms.
+    fn estimate(&self) -> i64 {
+        match &self.union {
+            Some(Value::Sketch(sketch)) => i64::try_from(sketch.estimate()).unwrap_or(i64::MAX),
+            _ => 0,
+        }
     }
 }
 

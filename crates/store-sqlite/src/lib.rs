@@ -12,13 +12,17 @@ mod functions;
 mod lock;
 mod migrate;
 mod moves;
+mod pings;
 mod prune;
 mod readers;
 mod rows;
+mod segments;
 mod select;
+mod sources;
 mod sql;
 mod store;
 mod wal;
+mod write;
 mod writer;
 
 pub use store::{SqliteOptions, SqliteStore};

@@ -60,7 +60,7 @@ impl MovedTable {
                 "{} SELECT {}, ?5 FROM {name} WHERE {from} {}",
                 insert(table),
                 taken.join(", "),
-                on_conflict(table)
+                on_conflict(table, table.rules)
             ),
             // ?4 is not used here, but numbers the rest.
             empty: format!(

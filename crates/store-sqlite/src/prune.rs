@@ -12,7 +12,7 @@ const OPERATION: &str = "pruning a table";
 /// Free pages up to this share of the file stay: the next hour's buckets fill them again.
 const FREE_SHARE: i64 = 8;
 
-/// Removes rows older than `before` that fit the conditions, in the order of the key, at most `limit` of them.
+/// Removes rows older than `before` that fit the conditions, the oldest first, at most `limit` of them.
 pub(crate) fn prune(
     connection: &Connection,
     table: &'static Table,
@@ -21,25 +21,34 @@ pub(crate) fn prune(
     limit: usize,
 ) -> Result<u64> {
     sql::of(OPERATION, table)?;
-    Query { conditions: conditions.to_vec(), ..Query::new(limit) }.check(table)?;
-    let Some(column) = table.retention else { return Ok(0) };
-    let mut filter = Filter::new(OPERATION, table, conditions)?;
-    filter.push(format!("{} < ?", quoted(column)), [before.into()]);
-    let key: Vec<String> = table.key().iter().map(|column| quoted(column.name)).collect();
-    let name = quoted(table.name);
-    let sql = format!(
-        "DELETE FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {} ORDER BY {} LIMIT ?)",
-        filter.to_sql(),
-        key.join(", "),
-    );
-    filter.values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let Some((sql, values)) = statement(table, before, conditions, limit)? else { return Ok(0) };
     let delete = || {
         let mut statement = connection.prepare_cached(&sql)?;
-        rows::bind(&mut statement, &filter.values)?;
+        rows::bind(&mut statement, &values)?;
         statement.raw_execute()
     };
     let removed = delete().map_err(|error| failed(OPERATION, error))?;
     Ok(removed as u64)
+}
+
+/// `None` where rows stay for ever.
+fn statement(
+    table: &'static Table,
+    before: Timestamp,
+    conditions: &[Condition],
+    limit: usize,
+) -> Result<Option<(String, Vec<Value>)>> {
+    Query { conditions: conditions.to_vec(), ..Query::new(limit) }.check(table)?;
+    let Some(column) = table.retention.map(quoted) else { return Ok(None) };
+    let mut filter = Filter::new(OPERATION, table, conditions)?;
+    filter.push(format!("{column} < ?"), [before.into()]);
+    let name = quoted(table.name);
+    let sql = format!(
+        "DELETE FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {} ORDER BY {column} LIMIT ?)",
+        filter.to_sql(),
+    );
+    filter.values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+    Ok(Some((sql, filter.values)))
 }
 
 /// Gives at most `pages` pages back to the file system, where much of the file is free; says whether it did.
@@ -53,4 +62,32 @@ pub(crate) fn shrink(connection: &Connection, pages: u32) -> rusqlite::Result<bo
     let mut steps = statement.query([])?;
     while steps.next()?.is_some() {}
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use tallybook_core::TABLES;
+
+    use super::*;
+
+    #[test]
+    fn old_rows_are_found_by_an_index_and_never_sorted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = crate::connection::open_writer(&folder.path().join("tallybook.db")).unwrap();
+        crate::migrate::run(&mut connection).unwrap();
+        for table in TABLES {
+            // What shares a table is kept for different times.
+            let kind = ["window", "resolution"].into_iter().find(|column| table.position(column).is_some());
+            let kind: Vec<Condition> =
+                kind.map(|column| Condition::Equals(column, "hour".into())).into_iter().collect();
+            let Some((sql, values)) = statement(table, Timestamp(5), &kind, 500).unwrap() else { continue };
+            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            rows::bind(&mut explain, &values).unwrap();
+            let mut steps = explain.raw_query();
+            while let Some(step) = steps.next().unwrap() {
+                let step: String = step.get(3).unwrap();
+                assert!(!step.contains("SCAN") && !step.contains("B-TREE"), "{sql}: {step}");
+            }
+        }
+    }
 }

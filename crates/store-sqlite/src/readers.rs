@@ -39,19 +39,15 @@ impl Readers {
     ) -> Result<T> {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed(operation))?;
         let idle = self.idle.clone();
-        let read = tokio::task::spawn_blocking(move || {
+        blocking(operation, move || {
             let lent = Lent::take(&idle);
             let answer = lent.connection.as_ref().map_or_else(|| Err(closed(operation)), work);
             // First back into the pool, then the next one may come for it.
             drop(lent);
             drop(permit);
             answer
-        });
-        read.await.map_err(|error| {
-            // Cancelled: the runtime is shutting down.
-            let kind = if error.is_panic() { ErrorKind::Internal } else { ErrorKind::Unavailable };
-            Error::new(kind, operation, "the read ended without an answer").with_source(error)
-        })?
+        })
+        .await
     }
 
     /// Waits for the reads under way, then closes the connections; reads that come later are refused.
@@ -62,6 +58,18 @@ impl Readers {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         drop(all);
     }
+}
+
+/// Runs `work` on a thread that may block, to its end, whether or not the caller waits for it.
+pub(crate) async fn blocking<T: Send + 'static>(
+    operation: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        // Cancelled: the runtime is shutting down.
+        let kind = if error.is_panic() { ErrorKind::Internal } else { ErrorKind::Unavailable };
+        Error::new(kind, operation, "the work ended without an answer").with_source(error)
+    })?
 }
 
 /// A connection that goes back into the pool, even when a read panics.

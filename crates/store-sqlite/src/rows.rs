@@ -1,10 +1,8 @@
 //! Values of the core as SQLite values, and back.
 
-use std::sync::Arc;
-
 use rusqlite::Statement;
 use rusqlite::types::ValueRef;
-use tallybook_core::{Column, ColumnType, Error, Result, Row, Sketch, Table, Value};
+use tallybook_core::{Column, ColumnType, Error, Result, Row, Table, Value};
 
 /// Binds values to `?1`, `?2` … in their order.
 pub(crate) fn bind<'a>(
@@ -23,7 +21,7 @@ pub(crate) fn bind_one(statement: &mut Statement<'_>, at: usize, value: &Value) 
         Value::Null => statement.raw_bind_parameter(at, rusqlite::types::Null),
         Value::Int(int) => statement.raw_bind_parameter(at, int),
         Value::Text(text) => statement.raw_bind_parameter(at, text.as_ref()),
-        Value::Sketch(sketch) => statement.raw_bind_parameter(at, sketch.encode()),
+        Value::Sketch(_) | Value::Histogram(_) => statement.raw_bind_parameter(at, value.encode_summary()),
     }
 }
 
@@ -33,8 +31,8 @@ pub(crate) fn read(table: &Table, from: &rusqlite::Row<'_>, first: usize, sketch
     let mut at = first;
     let mut row = Row::with_capacity(table.columns.len());
     for column in table.columns {
-        if column.column_type == ColumnType::Sketch && !sketches {
-            row.push(Value::Sketch(Arc::default()));
+        if !sketches && let Some(empty) = Value::empty_summary(column.column_type) {
+            row.push(empty);
             continue;
         }
         let value = from.get_ref(at).map_err(|error| misread(table, column).with_source(error))?;
@@ -51,9 +49,7 @@ fn value_of(column: &Column, value: ValueRef<'_>) -> Option<Value> {
         (ColumnType::Text | ColumnType::Json, ValueRef::Text(text)) => {
             std::str::from_utf8(text).ok().map(|text| Value::Text(text.into()))
         }
-        (ColumnType::Sketch, ValueRef::Blob(bytes)) => {
-            Sketch::decode(bytes).ok().map(|sketch| Value::Sketch(Arc::new(sketch)))
-        }
+        (summary, ValueRef::Blob(bytes)) => Value::decode_summary(summary, bytes).ok(),
         _ => None,
     }
 }

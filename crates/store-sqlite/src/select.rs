@@ -1,7 +1,7 @@
 //! A query as one statement over one index, and its page.
 
 use rusqlite::Connection;
-use tallybook_core::{ColumnType, Condition, Position, Query, Result, Row, RowPage, Table, Value};
+use tallybook_core::{Condition, Position, Query, Result, Row, RowPage, Table, Value};
 
 use crate::error::failed;
 use crate::filter::Filter;
@@ -121,7 +121,7 @@ fn order_by(table: &Table, query: &Query, order: &[usize]) -> Order {
             (None, _) => false,
         };
         // A sketch has no order.
-        if decided || seen.contains(&at) || table.columns[at].column_type == ColumnType::Sketch {
+        if decided || seen.contains(&at) || table.columns[at].column_type.is_summary() {
             continue;
         }
         seen.push(at);
@@ -133,7 +133,9 @@ fn order_by(table: &Table, query: &Query, order: &[usize]) -> Order {
 
 #[cfg(test)]
 mod tests {
-    use tallybook_core::{ALL_SERVICES, Attribute, AttributeKey, Metric, Record, Span, SpanPattern, Template};
+    use tallybook_core::{
+        ALL_SERVICES, Attribute, AttributeKey, Metric, Ping, PingBucket, Record, Span, SpanPattern, Template,
+    };
 
     use super::*;
 
@@ -212,6 +214,37 @@ mod tests {
             let plan = plan(&connection, table, &query);
             // Ties may be: "USE TEMP B-TREE FOR LAST 2 TERMS OF ORDER BY".
             assert!(!plan.contains("B-TREE FOR ORDER BY"), "{plan}");
+        }
+    }
+
+    #[test]
+    fn pings_and_their_buckets_are_found_by_ranges_of_one_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = migrated(folder.path());
+        let range = |column| [Condition::AtLeast(column, 10.into()), Condition::AtMost(column, 20.into())];
+        let minutes = || Condition::Equals("resolution", "minute".into());
+        let target = || Condition::Equals("target", "a".into());
+        let [from, to] = range("start");
+        for (table, column, conditions, found_by) in [
+            (
+                Ping::TABLE,
+                "time",
+                [target()].into_iter().chain(range("time")).collect(),
+                "(target=? AND time>? AND time<?)",
+            ),
+            (
+                PingBucket::TABLE,
+                "start",
+                vec![minutes(), target(), from.clone(), to.clone()],
+                "(resolution=? AND target=? AND start>? AND start<?)",
+            ),
+            (PingBucket::TABLE, "start", vec![minutes(), from, to], "(resolution=? AND start>? AND start<?)"),
+        ] {
+            for descending in [false, true] {
+                let query = Query { conditions: conditions.clone(), ..Query::new(50).sort(column, descending) };
+                let plan = plan(&connection, table, &query);
+                assert!(plan.contains(found_by) && !plan.contains("B-TREE"), "{plan}");
+            }
         }
     }
 

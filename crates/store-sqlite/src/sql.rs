@@ -15,18 +15,27 @@ pub(crate) struct Statements {
     pub(crate) place: usize,
     /// The table.
     pub(crate) table: &'static Table,
-    /// Folds into a row that is there and whose sketches and earliest times stay as they are; changes no row otherwise.
-    /// Almost every row of a flush is such a row, and this leaves the indexes on these columns alone. `None` where rows
-    /// never change.
-    pub(crate) fold_known: Option<String>,
-    /// Inserts, or folds by the rules; all but the sketches.
-    pub(crate) fold: String,
-    /// Then the same for the sketch, where there is one.
-    pub(crate) fold_sketch: Option<String>,
+    /// Inserts, or folds by the rules.
+    pub(crate) fold: Writing,
+    /// Inserts, or takes the place of the row that is there, whatever the rules.
+    pub(crate) overwrite: Writing,
     /// `rev, rowid` and all columns of the rows of one revision behind a rowid: `?1`, `?2`.
     pub(crate) changes_of_revision: String,
     /// The same of the rows behind a revision: `?1`.
     pub(crate) changes_behind: String,
+}
+
+/// How one row is written.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    /// First: folds into a row that is there and whose sketches and earliest times stay as they are; changes no row
+    /// otherwise. Almost every row of a flush is such a row, and this leaves the indexes on these columns alone. `None`
+    /// where that would seldom be so.
+    pub(crate) known: Option<String>,
+    /// All but the sketches.
+    pub(crate) row: String,
+    /// Then the sketch, where there is one.
+    pub(crate) sketch: Option<String>,
 }
 
 static ALL: LazyLock<Vec<Statements>> =
@@ -53,11 +62,23 @@ impl Statements {
         Self {
             place,
             table,
-            fold_known: (table.rules == Rules::Merge).then(|| fold_known(table)),
-            fold: fold(table),
-            fold_sketch: table.columns.iter().find(|column| is_sketch(column)).map(|column| fold_sketch(table, column)),
+            fold: Writing::new(table, table.rules),
+            overwrite: Writing::new(table, Rules::Replace),
             changes_of_revision: format!("{changes} WHERE rev = ?1 AND rowid > ?2 ORDER BY rowid"),
             changes_behind: format!("{changes} WHERE rev > ?1 ORDER BY rev, rowid"),
+        }
+    }
+}
+
+impl Writing {
+    fn new(table: &'static Table, rules: Rules) -> Self {
+        let sketch = table.columns.iter().find(|column| is_sketch(column));
+        // Unlike a sketch, a histogram changes with every row that comes.
+        let changes = sketch.is_some_and(|column| column.column_type == ColumnType::Histogram);
+        Self {
+            known: (rules == Rules::Merge && !changes).then(|| write_known(table)),
+            row: write_row(table, rules),
+            sketch: sketch.map(|column| write_sketch(table, column, rules)),
         }
     }
 }
@@ -92,7 +113,7 @@ pub(crate) fn insert(table: &Table) -> String {
 }
 
 fn is_sketch(column: &Column) -> bool {
-    column.column_type == ColumnType::Sketch
+    column.column_type.is_summary()
 }
 
 fn sketch_table(table: &Table) -> String {
@@ -109,34 +130,51 @@ fn key_equals_parameters(table: &Table) -> Vec<String> {
     table.key().iter().enumerate().map(equals).collect()
 }
 
-fn fold(table: &Table) -> String {
+fn write_row(table: &Table, rules: Rules) -> String {
     let columns = table.columns.iter().enumerate().filter(|(_, column)| !is_sketch(column));
     let mut values: Vec<String> = columns.map(|(at, _)| parameter(at)).collect();
     values.push(parameter(table.columns.len()));
-    format!("{} VALUES ({}) {}", insert(table), values.join(", "), on_conflict(table))
+    format!("{} VALUES ({}) {}", insert(table), values.join(", "), on_conflict(table, rules))
 }
 
-fn fold_sketch(table: &Table, column: &Column) -> String {
+fn write_sketch(table: &Table, column: &Column, rules: Rules) -> String {
     let sketch = quoted(column.name);
+    let theirs = format!("excluded.{sketch}");
+    let written = match rules {
+        Rules::Merge => format!("{}({sketch}, {theirs})", functions::UNION),
+        Rules::Keep => sketch.clone(),
+        Rules::Replace => theirs,
+    };
     format!(
         "INSERT INTO {sketches} (rowid, {sketch}) SELECT rowid, {theirs} FROM {rows} WHERE {key} \
-         ON CONFLICT (rowid) DO UPDATE SET {sketch} = {union}({sketch}, excluded.{sketch})",
+         ON CONFLICT (rowid) DO UPDATE SET {sketch} = {written}",
         sketches = sketch_table(table),
         theirs = table.position(column.name).map(parameter).unwrap_or_default(),
         rows = quoted(table.name),
         key = key_equals_parameters(table).join(" AND "),
-        union = functions::UNION,
     )
 }
 
 /// What happens to a row whose key is there already.
-pub(crate) fn on_conflict(table: &Table) -> String {
+pub(crate) fn on_conflict(table: &Table, rules: Rules) -> String {
     let key: Vec<String> = table.key().iter().map(|column| quoted(column.name)).collect();
     let key = key.join(", ");
-    if table.rules == Rules::Keep {
-        return format!("ON CONFLICT ({key}) DO NOTHING");
-    }
     let mut sql = format!("ON CONFLICT ({key}) DO UPDATE SET rev = excluded.rev");
+    match rules {
+        Rules::Keep => return format!("ON CONFLICT ({key}) DO NOTHING"),
+        Rules::Replace => replace_columns(table, &mut sql),
+        Rules::Merge => fold_columns(table, &mut sql),
+    }
+    sql
+}
+
+fn replace_columns(table: &Table, sql: &mut String) {
+    for column in table.columns.iter().skip(table.key_len()).filter(|column| !is_sketch(column)) {
+        let _ = write!(sql, ", {name} = excluded.{name}", name = quoted(column.name));
+    }
+}
+
+fn fold_columns(table: &Table, sql: &mut String) {
     for column in table.columns {
         let theirs = format!("excluded.{}", quoted(column.name));
         if let Some(folded) = folded(column, &quoted(column.name), &theirs) {
@@ -149,10 +187,9 @@ pub(crate) fn on_conflict(table: &Table) -> String {
             let _ = write!(sql, ", {} = {}({ours}, {theirs})", quoted(column.name), functions::UNION_ESTIMATE);
         }
     }
-    sql
 }
 
-fn fold_known(table: &Table) -> String {
+fn write_known(table: &Table) -> String {
     let mut set = format!("rev = {}", parameter(table.columns.len()));
     let mut conditions = key_equals_parameters(table);
     for (at, column) in table.columns.iter().enumerate() {
@@ -196,9 +233,9 @@ mod tests {
 
     #[test]
     fn every_table_folds_by_its_rules_in_one_statement() {
-        let metric = of("a test", tallybook_core::table("template").expect("a table")).expect("its statements");
+        let template = of("a test", tallybook_core::table("template").expect("a table")).expect("its statements");
         assert_eq!(
-            metric.fold,
+            template.fold.row,
             "INSERT INTO \"template\" (\"service\", \"severity\", \"template\", \"example\", \"count\", \
              \"first_seen\", \"last_seen\", rev) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
              ON CONFLICT (\"service\", \"severity\", \"template\") DO UPDATE SET rev = excluded.rev, \

@@ -4,14 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use tallybook_core::{
-    Batch, Changes, Committed, Condition, Cursor, Info, Query, Result, RowPage, Store, Table, Timestamp,
+    Batch, Changes, Committed, Condition, Cursor, Info, Query, Result, RowPage, Segment, Store, SymbolSummary, Table,
+    Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
-use crate::readers::Readers;
+use crate::readers::{Readers, blocking};
+use crate::segments::{self, Day, Days};
 use crate::wal::{WalLimits, WalStats};
-use crate::writer::{Prune, Writer};
+use crate::writer::Writer;
 use crate::{changes, select};
 
 /// How to open a [`SqliteStore`].
@@ -43,7 +46,9 @@ impl Default for SqliteOptions {
 pub struct SqliteStore {
     // The readers go first: the last connection that closes empties the log.
     readers: Readers,
-    writer: Writer,
+    writer: Arc<Writer>,
+    /// Held while the files of a day are moved.
+    moving: Arc<Mutex<()>>,
     closed: OnceCell<()>,
 }
 
@@ -57,8 +62,35 @@ impl SqliteStore {
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self> {
         let SqliteOptions { lock_note, readers, wal_passive_bytes, wal_truncate_bytes } = options;
         let limits = WalLimits { passive_bytes: wal_passive_bytes, truncate_bytes: wal_truncate_bytes };
-        let writer = Writer::start(path, &lock_note, limits)?;
-        Ok(Self { readers: Readers::open(path, readers.max(1))?, writer, closed: OnceCell::new() })
+        let writer = Arc::new(Writer::start(path, &lock_note, limits)?);
+        let readers = Readers::open(path, readers.max(1))?;
+        Ok(Self { readers, writer, moving: Arc::default(), closed: OnceCell::new() })
+    }
+
+    async fn read_days<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Days) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let days = self.writer.days().clone();
+        self.readers.run(operation, move |_| work(&days)).await
+    }
+
+    /// Copies the files of a day, one day at a time, even when the caller leaves early.
+    async fn move_day(
+        &self,
+        operation: &'static str,
+        day: Timestamp,
+        work: fn(&Days, &Writer, Day) -> Result<Segment>,
+    ) -> Result<Segment> {
+        let alone = self.moving.clone().lock_owned().await;
+        let writer = self.writer.clone();
+        blocking(operation, move || {
+            let moved = work(writer.days(), &writer, Day::of(day));
+            drop(alone);
+            moved
+        })
+        .await
     }
 
     /// The write-ahead log, as the writer last saw it.
@@ -74,8 +106,7 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
-        let outcome = self.writer.commit(batch).await?;
-        Ok(Committed { outcome })
+        self.writer.commit(batch).await
     }
 
     async fn select(&self, table: &'static Table, query: &Query) -> Result<RowPage> {
@@ -84,8 +115,9 @@ impl Store for SqliteStore {
     }
 
     async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
-        let cursor = cursor.clone();
-        self.readers.run("following changes", move |connection| changes::changes(connection, &cursor, limit)).await
+        let (cursor, days) = (cursor.clone(), self.writer.days().clone());
+        let work = move |connection: &Connection| changes::changes(connection, &days, &cursor, limit);
+        self.readers.run("following changes", work).await
     }
 
     async fn prune(
@@ -95,16 +127,48 @@ impl Store for SqliteStore {
         conditions: &[Condition],
         limit: usize,
     ) -> Result<u64> {
-        self.writer.prune(Prune { table, before, conditions: conditions.to_vec(), limit }).await
+        let conditions = conditions.to_vec();
+        self.writer.run("pruning a table", move |engine| engine.prune(table, before, &conditions, limit)).await
     }
 
     async fn close(&self) -> Result<()> {
         self.closed
             .get_or_try_init(|| async {
+                self.writer.days().begin_to_close();
+                let _none_is_moved = self.moving.lock().await;
                 self.readers.close().await;
                 self.writer.close().await
             })
             .await
             .copied()
+    }
+}
+
+#[async_trait]
+impl TickStore for SqliteStore {
+    async fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
+        let query = query.clone();
+        self.read_days("reading ticks", move |days| days.ticks(&query)).await
+    }
+
+    async fn symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>> {
+        self.read_days("listing symbols", move |days| days.symbols(range)).await
+    }
+
+    async fn segments(&self) -> Result<Vec<Segment>> {
+        self.read_days("listing segments", Days::segments).await
+    }
+
+    async fn seal(&self, day: Timestamp) -> Result<Segment> {
+        self.move_day("sealing a segment", day, segments::seal).await
+    }
+
+    async fn unseal(&self, day: Timestamp) -> Result<Segment> {
+        self.move_day("unsealing a segment", day, segments::unseal).await
+    }
+
+    async fn drop_segment(&self, day: Timestamp) -> Result<u64> {
+        let _alone = self.moving.lock().await;
+        self.writer.run("dropping a segment", move |engine| engine.drop_segment(Day::of(day))).await
     }
 }

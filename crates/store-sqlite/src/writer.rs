@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tallybook_core::{Batch, Condition, Error, ErrorKind, Outcome, Result, Table, Timestamp};
+use tallybook_core::{Batch, Committed, Error, ErrorKind, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::engine::Engine;
 use crate::error::closed;
+use crate::segments::Days;
 use crate::wal::{WalLimits, WalStats};
 
 /// Calls that may wait for the writer; further ones wait for a place.
@@ -19,16 +20,15 @@ const QUEUE_CALLS: usize = 64;
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 enum Command {
-    Commit { batch: Arc<Batch>, reply: oneshot::Sender<Result<Outcome>> },
-    Prune(Prune, oneshot::Sender<Result<u64>>),
-    Close { reply: oneshot::Sender<Result<()>> },
-}
-
-pub(crate) struct Prune {
-    pub(crate) table: &'static Table,
-    pub(crate) before: Timestamp,
-    pub(crate) conditions: Vec<Condition>,
-    pub(crate) limit: usize,
+    Commit {
+        batch: Arc<Batch>,
+        reply: oneshot::Sender<Result<Committed>>,
+    },
+    /// Anything else; it answers by itself.
+    Work(Box<dyn FnOnce(&mut Engine) + Send>),
+    Close {
+        reply: oneshot::Sender<Result<()>>,
+    },
 }
 
 /// A command holds its place in the queue until it is done, even if nobody waits for the reply any more.
@@ -41,21 +41,28 @@ pub(crate) struct Writer {
     commands: Option<Sender<Queued>>,
     thread: Option<JoinHandle<()>>,
     wal: Arc<Mutex<WalStats>>,
+    days: Arc<Days>,
 }
 
 impl Writer {
     pub(crate) fn start(path: &Path, lock_note: &str, limits: WalLimits) -> Result<Self> {
         let engine = Engine::open(path, lock_note, limits)?;
-        let wal = engine.wal.stats();
+        let (wal, days) = (engine.wal.stats(), engine.segments.days().clone());
         let (commands, queue) = channel();
         let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn(move || run(engine, &queue));
         let thread = thread.map_err(|error| {
             Error::new(ErrorKind::Unavailable, "opening the store", "the writer thread cannot start").with_source(error)
         })?;
-        Ok(Self { places: Arc::new(Semaphore::new(QUEUE_CALLS)), commands: Some(commands), thread: Some(thread), wal })
+        Ok(Self {
+            places: Arc::new(Semaphore::new(QUEUE_CALLS)),
+            commands: Some(commands),
+            thread: Some(thread),
+            wal,
+            days,
+        })
     }
 
-    pub(crate) async fn commit(&self, batch: Arc<Batch>) -> Result<Outcome> {
+    pub(crate) async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
         let operation = "committing a batch";
         let lost = |error: Error| error.applied_unknown();
         self.call(operation, |reply| Command::Commit { batch, reply })
@@ -64,12 +71,33 @@ impl Writer {
             .map_err(|_| lost(self.unanswered(operation)))?
     }
 
-    pub(crate) async fn prune(&self, prune: Prune) -> Result<u64> {
-        let operation = "pruning a table";
-        self.call(operation, |reply| Command::Prune(prune, reply))
-            .await?
-            .await
-            .map_err(|_| self.unanswered(operation))?
+    /// Runs `work` on the writer thread.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Engine) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let command = |reply: oneshot::Sender<Result<T>>| {
+            Command::Work(Box::new(move |engine| {
+                // A caller that left does not need the answer.
+                let _ = reply.send(work(engine));
+            }))
+        };
+        self.call(operation, command).await?.await.map_err(|_| self.unanswered(operation))?
+    }
+
+    /// The same, from a thread that may block.
+    pub(crate) fn run_blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Engine) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        tokio::runtime::Handle::current().block_on(self.run(operation, work))
+    }
+
+    /// The days of ticks.
+    pub(crate) fn days(&self) -> &Arc<Days> {
+        &self.days
     }
 
     /// Refuses new calls, lets those in the queue finish, then closes the database.
@@ -138,9 +166,8 @@ fn run(mut engine: Engine, queue: &Receiver<Queued>) {
                 engine.after_write();
                 at_rest = false;
             }
-            Ok((Command::Prune(prune, reply), _place)) => {
-                let Prune { table, before, conditions, limit } = prune;
-                let _ = reply.send(engine.prune(table, before, &conditions, limit));
+            Ok((Command::Work(work), _place)) => {
+                work(&mut engine);
                 engine.after_write();
                 at_rest = false;
             }

@@ -1,73 +1,94 @@
-//! Removes rows that are older than they should be, in small chunks beside the writing.
+//! Removes what is older than it should be, and seals old days of ticks: in small steps beside the writing.
 
 use std::sync::Arc;
 
-use tallybook_core::{Condition, Result, Store, TABLES, Table, Timestamp, Window};
+use tallybook_core::{ErrorKind, Result, Segment, Store, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::RetentionOptions;
 use crate::shared::Shared;
+use crate::{OldRows, RetentionOptions, RetentionPlan};
 
 /// Runs until a stop is asked for.
 pub(crate) async fn run(store: Arc<dyn Store>, shared: Arc<Shared>, mut stop: watch::Receiver<Option<Instant>>) {
     tokio::select! {
         _ = stop.wait_for(Option::is_some) => {}
-        () = rounds(store, &shared) => {}
+        () = Rounds { store: store.as_ref(), shared: &shared, seals: true }.run() => {}
     }
 }
 
-async fn rounds(store: Arc<dyn Store>, shared: &Shared) {
-    let options = &shared.options.retention;
-    sleep(options.first_after).await;
-    loop {
-        for Old { table, before, conditions } in old_rows(options, Timestamp::now()) {
-            if let Err(error) = remove(store.as_ref(), shared, table, before, &conditions).await {
-                tracing::warn!(table = table.name, %error, "old rows could not be removed; the next round tries again");
+struct Rounds<'a> {
+    store: &'a dyn Store,
+    shared: &'a Shared,
+    /// Whether the store seals days, as far as is known.
+    seals: bool,
+}
+
+impl Rounds<'_> {
+    async fn run(mut self) {
+        let RetentionOptions { first_after, every, .. } = self.shared.options.retention;
+        sleep(first_after).await;
+        loop {
+            self.round().await;
+            sleep(every).await;
+        }
+    }
+
+    async fn round(&mut self) {
+        let segments = self.store.segments().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the days of ticks could not be listed; the next round tries again");
+            Vec::new()
+        });
+        let plan = RetentionPlan::new(&self.shared.options.retention, &segments, Timestamp::now());
+        for rows in plan.rows {
+            if let Err(error) = self.remove(&rows).await {
+                let table = rows.table.name;
+                tracing::warn!(table, %error, "old rows could not be removed; the next round tries again");
             }
         }
-        sleep(options.every).await;
-    }
-}
-
-async fn remove(
-    store: &dyn Store,
-    shared: &Shared,
-    table: &'static Table,
-    before: Timestamp,
-    conditions: &[Condition],
-) -> Result<()> {
-    let RetentionOptions { chunk_rows, pause, .. } = shared.options.retention;
-    loop {
-        let removed = store.prune(table, before, conditions, chunk_rows).await?;
-        shared.ledger().pruned(removed);
-        if removed < chunk_rows as u64 {
-            return Ok(());
+        for segment in plan.drop {
+            self.drop_day(&segment).await;
         }
-        sleep(pause).await;
-    }
-}
-
-/// Rows of one table that are too old.
-struct Old {
-    table: &'static Table,
-    before: Timestamp,
-    conditions: Vec<Condition>,
-}
-
-/// What is too old at `now`: in tables of buckets each window has its own age, in the others all rows have one.
-fn old_rows(options: &RetentionOptions, now: Timestamp) -> Vec<Old> {
-    let before = |age: std::time::Duration| now.earlier(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
-    let mut old = Vec::new();
-    for table in TABLES.iter().filter(|table| table.retention.is_some()) {
-        if table.position("window").is_none() {
-            old.push(Old { table, before: before(options.dead_letters), conditions: Vec::new() });
-            continue;
-        }
-        for (window, age) in [(Window::Hour, options.hour_buckets), (Window::Day, options.day_buckets)] {
-            let conditions = vec![Condition::Equals("window", window.as_str().into())];
-            old.push(Old { table, before: before(age), conditions });
+        for segment in plan.seal {
+            if self.seals {
+                self.seal(&segment).await;
+            }
         }
     }
-    old
+
+    async fn remove(&self, rows: &OldRows) -> Result<()> {
+        let RetentionOptions { chunk_rows, pause, .. } = self.shared.options.retention;
+        loop {
+            let removed = self.store.prune(rows.table, rows.before, &rows.conditions, chunk_rows).await?;
+            self.shared.ledger().pruned(removed);
+            if removed < chunk_rows as u64 {
+                return Ok(());
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn drop_day(&self, segment: &Segment) {
+        let day = segment.day;
+        match self.store.drop_segment(day).await {
+            Ok(ticks) => self.shared.ledger().dropped_day(ticks),
+            Err(error) => {
+                tracing::warn!(%day, %error, "an old day of ticks could not be removed; the next round tries again");
+            }
+        }
+        sleep(self.shared.options.retention.pause).await;
+    }
+
+    async fn seal(&mut self, segment: &Segment) {
+        let day = segment.day;
+        match self.store.seal(day).await {
+            Ok(_) => self.shared.ledger().sealed_day(),
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                self.seals = false;
+                return;
+            }
+            Err(error) => tracing::warn!(%day, %error, "a day of ticks could not be sealed; the next round tries again"),
+        }
+        sleep(self.shared.options.retention.pause).await;
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tallybook_core::{CatalogueDelta, Timestamp};
+use tallybook_core::{CatalogueDelta, Family, Timestamp};
 use tallybook_telemetry::otlp::Request;
 use tallybook_telemetry::{Fold, Known, Observed};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -11,8 +11,11 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify, wa
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 
+use crate::feed::Feed;
+use crate::jitter::Jitters;
+use crate::lane::Lane;
 use crate::ledger::{Folded, Ledger};
-use crate::{AckLevel, Refused, State, WhenFull, WriterOptions};
+use crate::{AckLevel, Refused, State, Stats, WhenFull, WriterOptions};
 
 /// More rows than this are drained and dropped beside the runtime.
 pub(crate) const INLINE_MAX_ROWS: usize = 5_000;
@@ -70,11 +73,20 @@ pub(crate) struct Shared {
     pub(crate) freed: Notify,
     /// A flush may be due earlier than the task believes.
     pub(crate) wake: Notify,
+    pub(crate) pings: Arc<Lane>,
+    pub(crate) ticks: Arc<Lane>,
+    pub(crate) feed: Feed,
+    pub(crate) jitters: Mutex<Jitters>,
 }
 
 impl Shared {
-    pub(crate) fn new(fold: Fold, options: WriterOptions) -> Self {
+    /// `store_is_shared` says whether other processes write to the store.
+    pub(crate) fn new(fold: Fold, options: WriterOptions, store_is_shared: bool) -> Self {
         Self {
+            pings: Arc::new(Lane::new(Family::Ping, options.pings)),
+            ticks: Arc::new(Lane::new(Family::Tick, options.ticks.queue)),
+            feed: Feed::new(&options.ticks, store_is_shared),
+            jitters: Mutex::default(),
             options,
             pending: AsyncMutex::new(Pending { fold, fate: watch::Sender::new(None) }),
             ledger: Mutex::default(),
@@ -87,12 +99,35 @@ impl Shared {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn stats(&self) -> Stats {
+        let ledger = self.ledger();
+        let mut stats = ledger.stats();
+        self.feed.add_to(&mut stats);
+        stats
+    }
+
+    /// Records of all families that were taken and not committed.
+    pub(crate) fn queued(&self) -> u64 {
+        self.ledger().queued() + self.feed.queued()
+    }
+
+    /// From now on nothing is taken, and nobody waits for room.
+    pub(crate) fn close(&self) {
+        self.ledger().stopping();
+        self.feed.close();
+        self.freed.notify_waiters();
+        for lane in self.lanes() {
+            lane.freed.notify_waiters();
+        }
+    }
+
     /// Whether no request may enter. Where the answer waits for the commit and the store fails, nothing is taken that the
     /// client might send again before it is answered: it would count twice.
     fn is_full(&self, ledger: &Ledger) -> bool {
         let queue = &self.options.telemetry;
         let held_back =
-            ledger.is_retrying() && queue.ack != AckLevel::Queued && matches!(queue.when_full, WhenFull::Block { .. });
+            ledger.is_retrying(Family::Telemetry)
+            && queue.ack != AckLevel::Queued && matches!(queue.when_full, WhenFull::Block { .. });
         held_back
             || ledger.pending_rows() >= queue.max_pending_rows
             || ledger.pending_bytes() >= queue.max_pending_bytes
@@ -167,7 +202,7 @@ impl Shared {
     }
 
     /// Empties what is pending, and lets the next requests in.
-    pub(crate) async fn drain(&self) -> Drained {
+    pub(crate) async fn drain_fold(&self) -> Drained {
         let mut pending = self.pending.lock().await;
         let drained = beside_the_runtime(pending.fold.pending_rows() > INLINE_MAX_ROWS, || {
             let begun = Instant::now();

@@ -18,11 +18,12 @@ pub struct Accounting {
     pub offered: u64,
     /// Committed as rows of their own. Telemetry has none: all of it is merged.
     pub stored: u64,
-    /// Committed into rows that sum up many records.
+    /// Committed into rows that were there: sums of many records, or a ping that the later one corrects.
     pub merged: u64,
     /// In the store before they were offered. Telemetry has none: nothing in it tells a repeat from a new record.
     pub duplicate: u64,
-    /// Refused: by the fold, or by the store, where their rows are dead letters.
+    /// Refused: by the fold, or by the store, where their rows are dead letters; or no records at all
+    /// ([`crate::Writer::reject`]).
     pub rejected: u64,
     /// Dropped because the queue was full, as [`crate::WhenFull::Shed`] wants it.
     pub shed: u64,
@@ -82,6 +83,17 @@ pub struct LastError {
     pub error: Arc<str>,
 }
 
+/// What is remembered of ticks in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RingStats {
+    /// Symbols that are remembered.
+    pub symbols: usize,
+    /// Ticks in all rings.
+    pub ticks: usize,
+    /// Ticks whose symbol is not remembered because [`crate::TickOptions::max_ring_symbols`] are.
+    pub overflowed: u64,
+}
+
 /// What a writer has done, at one moment.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
@@ -113,6 +125,16 @@ pub struct Stats {
     pub dead_letters_lost: u64,
     /// Rows that were removed because of their age.
     pub pruned_rows: u64,
+    /// Days of ticks that were removed because of their age.
+    pub dropped_days: u64,
+    /// The ticks in them.
+    pub dropped_ticks: u64,
+    /// Days of ticks that were sealed.
+    pub sealed_days: u64,
+    /// Ticks that were dropped because nothing in them had changed. They count as duplicates.
+    pub filtered_ticks: u64,
+    /// What is remembered of ticks in memory.
+    pub rings: RingStats,
     /// What the store said last when it failed.
     pub last_error: Option<LastError>,
     /// What the fold knows.

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use tallybook_core::{Records, Store};
+use tallybook_core::{Counts, Family, Records, Store};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::Stopped;
 use crate::commit::{Committer, Outcome};
 use crate::ledger::Settled;
+use crate::send::Sender;
 use crate::shared::{Drained, Fate, Shared, later};
 
 /// A flush that took `t` is followed by a pause of four times `t`, so that commits take at most a fifth of the time.
-const PAUSE_PER_FLUSH: u32 = 4;
+pub(crate) const PAUSE_PER_FLUSH: u32 = 4;
 
 pub(crate) struct Task {
     shared: Arc<Shared>,
@@ -27,28 +27,18 @@ enum Due {
     LastFlush,
 }
 
-/// Lets nobody wait for a task that has ended, however it ended.
-struct Ending(Arc<Shared>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.ledger().ended(std::thread::panicking());
-        self.0.freed.notify_waiters();
-    }
-}
-
 impl Task {
     pub(crate) fn new(store: Arc<dyn Store>, shared: Arc<Shared>, stop: watch::Receiver<Option<Instant>>) -> Self {
-        let committer = Committer::new(store, shared.clone(), stop.clone());
+        let committer = Committer::new(Sender::new(store, shared.clone(), stop.clone(), Family::Telemetry));
         Self { shared, committer, stop, rested_at: Instant::now() }
     }
 
-    pub(crate) async fn run(mut self, ended: watch::Sender<Option<Stopped>>) {
-        let ending = Ending(self.shared.clone());
+    /// Runs until a stop; says what kept it where it had to give up.
+    pub(crate) async fn run(mut self) -> Option<Arc<str>> {
         let mut error = None;
         while error.is_none() {
             let due = self.wait().await;
-            let drained = self.shared.drain().await;
+            let drained = self.shared.drain_fold().await;
             error = self.flush(drained).await;
             if matches!(due, Due::LastFlush) {
                 break;
@@ -56,11 +46,9 @@ impl Task {
         }
         if let Some(error) = &error {
             // Nobody enters any more; those who did since the last flush are told.
-            self.shared.drain().await.fate.send_replace(Some(Fate::Abandoned { error: error.clone() }));
+            self.shared.drain_fold().await.fate.send_replace(Some(Fate::Abandoned { error: error.clone() }));
         }
-        drop(ending);
-        let records_left = self.shared.ledger().queued();
-        ended.send_replace(Some(Stopped { drained: records_left == 0, records_left, error }));
+        error
     }
 
     async fn wait(&mut self) -> Due {
@@ -99,12 +87,17 @@ impl Task {
             return None;
         }
         let begun = Instant::now();
-        let outcome = self.committer.commit(Records { catalogue, dead_letters: Vec::new() }).await;
-        let Outcome { refused_rows, refused_records, refusal, abandoned_records, abandoned, waited } = outcome;
+        let outcome = self.committer.commit(Records { catalogue, ..Records::default() }).await;
+        let Outcome { refused_rows, refused_records, refusal, abandoned_records, abandoned, waited, counts: _ } = outcome;
         let busy = took + begun.elapsed().saturating_sub(waited);
         let rejected = refused_records.min(records);
         let left = abandoned_records.min(records - rejected);
-        self.shared.ledger().flushed(Settled { merged: records - rejected - left, rejected }, busy);
+        let counts = Counts { merged: records - rejected - left, ..Counts::default() };
+        {
+            let mut ledger = self.shared.ledger();
+            ledger.settle(Family::Telemetry, Settled { counts, rejected });
+            ledger.flushed(Family::Telemetry, busy);
+        }
         self.rested_at = later(Instant::now(), busy.saturating_mul(PAUSE_PER_FLUSH));
         fate.send_replace(Some(match (&abandoned, refusal) {
             (Some(error), _) => Fate::Abandoned { error: error.clone() },

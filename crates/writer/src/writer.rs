@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tallybook_core::{Signal, Store, Timestamp};
+use tallybook_core::{Family, Signal, Store, Timestamp};
 use tallybook_telemetry::{Fold, Observed, otlp};
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use crate::commit::Committer;
+use crate::lane_task::LaneTask;
+use crate::send::Sender;
 use crate::shared::{Fate, Shared, Taken, beside_the_runtime, later};
 use crate::task::Task;
 use crate::{Health, Refused, Stats, WhenFull, WriterOptions, refresh, retention};
@@ -21,14 +25,18 @@ const DROPPED_LIMIT: Duration = Duration::from_secs(10);
 /// Takes requests and brings them to a store. Cheap to clone; when the last clone is dropped the writer stops by itself,
 /// but nobody learns whether it could write everything: call [`Writer::stop`].
 #[derive(Clone, Debug)]
-pub struct Writer(Arc<Handle>);
+pub struct Writer(pub(crate) Arc<Handle>);
 
-struct Handle {
-    shared: Arc<Shared>,
-    /// Set once: when the task has to have ended.
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    /// For what is committed beside the queues.
+    pub(crate) sender: Sender,
+    /// For input that is no record.
+    pub(crate) letters: AsyncMutex<Committer>,
+    /// Set once: when the tasks have to have ended.
     stop: watch::Sender<Option<Instant>>,
-    /// Set by the task at its end; closed without a value if it died.
-    stopped: watch::Receiver<Option<Stopped>>,
+    /// Set when all of them have.
+    pub(crate) stopped: watch::Receiver<Option<Stopped>>,
 }
 
 /// How a writer ended.
@@ -44,20 +52,15 @@ pub struct Stopped {
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("stats", &self.shared.ledger().stats()).finish_non_exhaustive()
+        f.debug_struct("Handle").field("stats", &self.shared.stats()).finish_non_exhaustive()
     }
 }
 
 impl Handle {
     /// Refuses what comes from now on and has the task end by `deadline`; the first deadline counts.
     fn stop(&self, deadline: Instant) {
-        self.shared.ledger().stopping();
-        self.stop.send_if_modified(|stop| {
-            let first = stop.is_none();
-            stop.get_or_insert(deadline);
-            first
-        });
-        self.shared.freed.notify_waiters();
+        self.shared.close();
+        set_deadline(&self.stop, deadline);
     }
 }
 
@@ -67,8 +70,38 @@ impl Drop for Handle {
     }
 }
 
+fn set_deadline(stop: &watch::Sender<Option<Instant>>, deadline: Instant) {
+    stop.send_if_modified(|stop| {
+        let first = stop.is_none();
+        stop.get_or_insert(deadline);
+        first
+    });
+}
+
+/// Waits until all tasks have ended. When one dies the others commit what they have, and end.
+async fn supervise(
+    mut tasks: JoinSet<Option<Arc<str>>>,
+    shared: Arc<Shared>,
+    stop: watch::Sender<Option<Instant>>,
+    ended: watch::Sender<Option<Stopped>>,
+) {
+    let mut error = None;
+    while let Some(task) = tasks.join_next().await {
+        let kept_by = task.unwrap_or_else(|_| {
+            shared.close();
+            set_deadline(&stop, later(Instant::now(), DROPPED_LIMIT));
+            shared.ledger().died();
+            Some("the writer has died".into())
+        });
+        error = error.or(kept_by);
+    }
+    shared.ledger().ended();
+    let records_left = shared.queued();
+    ended.send_replace(Some(Stopped { drained: records_left == 0, records_left, error }));
+}
+
 /// A request's place among those that wait for room.
-struct Waiting {
+pub(crate) struct Waiting {
     shared: Arc<Shared>,
     bytes: usize,
 }
@@ -86,16 +119,23 @@ impl Writer {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(store: Arc<dyn Store>, fold: Fold, options: WriterOptions) -> Self {
-        let shared = Arc::new(Shared::new(fold, options));
-        let (stop, stop_asked) = watch::channel(None);
+        let is_shared = store.info().shared;
+        let shared = Arc::new(Shared::new(fold, options, is_shared));
+        let stop = watch::Sender::new(None);
         let (ended, stopped) = watch::channel(None);
-        let task = Task::new(store.clone(), shared.clone(), stop_asked.clone());
-        tokio::spawn(task.run(ended));
-        if store.info().shared {
-            tokio::spawn(refresh::run(store.clone(), shared.clone(), stop_asked.clone()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Task::new(store.clone(), shared.clone(), stop.subscribe()).run());
+        for lane in shared.lanes() {
+            tasks.spawn(LaneTask::new(store.clone(), shared.clone(), lane.clone(), stop.subscribe()).run());
         }
-        tokio::spawn(retention::run(store, shared.clone(), stop_asked));
-        Self(Arc::new(Handle { shared, stop, stopped }))
+        tokio::spawn(supervise(tasks, shared.clone(), stop.clone(), ended));
+        if is_shared {
+            tokio::spawn(refresh::run(store.clone(), shared.clone(), stop.subscribe()));
+        }
+        tokio::spawn(retention::run(store.clone(), shared.clone(), stop.subscribe()));
+        let sender = Sender::new(store, shared.clone(), stop.subscribe(), Family::Tick);
+        let letters = AsyncMutex::new(Committer::new(sender.clone()));
+        Self(Arc::new(Handle { shared, sender, letters, stop, stopped }))
     }
 
     /// Takes an OTLP export request (protobuf) that came at `received`, and answers as its family's [`crate::AckLevel`] says. May
@@ -104,11 +144,7 @@ impl Writer {
     /// # Errors
     /// Except after [`Refused::Unacknowledged`], nothing of the request was taken.
     pub async fn telemetry(&self, signal: Signal, request: Bytes, received: Timestamp) -> Result<Observed, Refused> {
-        let answer = self.take_and_wait(signal, request, received).await;
-        if let Err(refused) = &answer {
-            self.0.shared.ledger().refused(refused);
-        }
-        answer
+        self.counted(self.take_and_wait(signal, request, received).await)
     }
 
     async fn take_and_wait(&self, signal: Signal, request: Bytes, received: Timestamp) -> Result<Observed, Refused> {
@@ -124,13 +160,13 @@ impl Writer {
         let shared = &self.0.shared;
         let queue = &shared.options.telemetry;
         let long = request.len() > INLINE_MAX_BYTES;
-        let _waiting = self.wait_in_line(request.len())?;
+        let _waiting = self.wait_in_line(Family::Telemetry, request.len())?;
         // Before the lock: the greater part of the work needs none.
         let request = beside_the_runtime(long, || otlp::validate(signal, &request))?;
         let mut pending = match queue.when_full {
             WhenFull::Block { limit } => match timeout(limit, shared.room()).await {
                 Ok(pending) => pending?,
-                Err(_) => return Err(shared.ledger().no_room()),
+                Err(_) => return Err(shared.ledger().no_room(Family::Telemetry)),
             },
             WhenFull::Shed => match shared.try_room().await? {
                 Some(pending) => pending,
@@ -142,18 +178,18 @@ impl Writer {
 
     /// Drops a request for which there is no room.
     fn shed(&self, records: u64) -> Observed {
-        self.0.shared.ledger().shed(records);
+        self.0.shared.ledger().shed(Family::Telemetry, records);
         let message = format!("the queue is full: {records} records were dropped");
         Observed { records: 0, rejected: records, message: Some(message) }
     }
 
-    fn wait_in_line(&self, bytes: usize) -> Result<Waiting, Refused> {
+    pub(crate) fn wait_in_line(&self, family: Family, bytes: usize) -> Result<Waiting, Refused> {
         let shared = &self.0.shared;
         let mut ledger = shared.ledger();
-        if ledger.enter(bytes, shared.options.telemetry.max_waiting_bytes) {
+        if ledger.enter(bytes, shared.options.queue(family).max_waiting_bytes) {
             return Ok(Waiting { shared: shared.clone(), bytes });
         }
-        Err(ledger.no_room())
+        Err(ledger.no_room(family))
     }
 
     /// Waits for the flush that brings what was taken to the store.
@@ -191,7 +227,7 @@ impl Writer {
 
     /// What was done so far.
     pub fn stats(&self) -> Stats {
-        self.0.shared.ledger().stats()
+        self.0.shared.stats()
     }
 
     /// Whether what is taken reaches the store.
@@ -206,7 +242,7 @@ impl Writer {
         let mut stopped = self.0.stopped.clone();
         let answer = stopped.wait_for(Option::is_some).await.ok().and_then(|stopped| stopped.clone());
         answer.unwrap_or_else(|| {
-            let records_left = self.0.shared.ledger().queued();
+            let records_left = self.0.shared.queued();
             Stopped { drained: false, records_left, error: Some("the writer has died".into()) }
         })
     }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use tallybook_core::{
-    Ack, Applied, Batch, Cursor, Error, ErrorKind, Outcome, Query, Records, Service, Store, TABLES, Timestamp,
+    Ack, Applied, Batch, Committed, Cursor, Error, ErrorKind, Outcome, Query, Records, Service, Store, TABLES,
+    Timestamp,
 };
 use tokio::task::JoinSet;
 
 use super::{restart_cases, store_cases};
 use crate::follower::Follower;
-use crate::support::{Sender, all, assert_same, commit, contents, open, send};
+use crate::support::{ALWAYS, Sender, all, answer, assert_same, commit, contents, open, send, ticks_of};
 use crate::{Fixtures, Place};
 
 store_cases! {
@@ -39,6 +40,16 @@ async fn p11_after_close_every_call_is_unavailable(store: &Arc<dyn Store>) {
         store.prune(TABLES[9], Timestamp(0), &[], 1).await.err(),
     ];
     assert_eq!(answers.map(|error| error.map(|error| error.kind())), [Some(ErrorKind::Unavailable); 4]);
+    let day = Timestamp(0);
+    let answers: [Option<Error>; 6] = [
+        store.ticks(&ticks_of("a")).await.err(),
+        store.symbols(ALWAYS).await.err(),
+        store.segments().await.err(),
+        store.drop_segment(day).await.err(),
+        store.seal(day).await.err(),
+        store.unseal(day).await.err(),
+    ];
+    assert_eq!(answers.map(|error| error.map(|error| error.kind())), [Some(ErrorKind::Unavailable); 6]);
     assert!(!store.info().name.is_empty(), "it still says what it is");
 }
 
@@ -105,12 +116,14 @@ async fn restart_remembers_what_was_committed(place: &dyn Place) -> Arc<dyn Stor
     let mut store = open(place).await;
     let mut sender = Sender::new();
     for ack in [Ack::Written, Ack::Durable] {
-        let mut records = Records::default();
-        records.catalogue.services.push(Service { name: "once".into(), log_records: 1, ..Fixtures::odd(84).record() });
+        let mut records = Fixtures::few(87).records(90);
+        records.catalogue.services =
+            vec![Service { name: "once".into(), log_records: 1, ..Fixtures::odd(84).record() }];
         let batch = Arc::new(Batch { ack, ..(*sender.batch(records)).clone() });
-        assert_eq!(send(&*store, &batch).await, Outcome::Applied);
+        let first = answer(&*store, &batch).await;
+        assert_eq!(first.outcome, Outcome::Applied);
         store = restart(store, place).await;
-        assert_eq!(send(&*store, &batch).await, Outcome::Duplicate);
+        assert_eq!(answer(&*store, &batch).await, Committed { outcome: Outcome::Duplicate, ..first });
     }
     assert_eq!(all::<Service>(&*store).await[0].log_records, 2);
     assert_eq!(send(&*store, &sender.batch(Records::default())).await, Outcome::Applied);

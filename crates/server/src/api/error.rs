@@ -1,16 +1,17 @@
 //! The one error form of the API: a status and `{error: {code, message}}`.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tallybook_core::ErrorKind;
+use tallybook_writer::Refused;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::otlp::{Failure, FailureKind};
+
 /// How long a client should wait before it asks a store again that is unavailable.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Why a request was not answered.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(crate) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    retry_after: Option<u64>,
 }
 
 /// Every answer that is not a success.
@@ -37,7 +39,8 @@ struct ErrorDetail {
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECONDS);
+        Self { status, code, message: message.into(), retry_after }
     }
 
     pub(crate) fn invalid_query(message: impl Into<String>) -> Self {
@@ -46,6 +49,24 @@ impl ApiError {
 
     pub(crate) fn invalid_path(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_path", message)
+    }
+
+    pub(crate) fn invalid_body(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_body", message)
+    }
+
+    /// A body that did not come whole, with the status that says why.
+    pub(crate) fn unread_body(status: StatusCode, message: impl Into<String>) -> Self {
+        let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "body_too_large" } else { "invalid_body" };
+        Self::new(status, code, message)
+    }
+
+    pub(crate) fn unsupported_media_type(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
     pub(crate) fn unauthorized() -> Self {
@@ -64,12 +85,12 @@ impl ApiError {
     }
 
     pub(crate) fn method_not_allowed() -> Self {
-        let message = "this address answers GET only";
+        let message = "this address does not answer this method; the Allow header says which it does";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
     pub(crate) fn body_too_large(limit_bytes: u64) -> Self {
-        let message = format!("the request body is larger than {limit_bytes} bytes; no address here needs one");
+        let message = format!("the request body is larger than {limit_bytes} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 
@@ -96,19 +117,42 @@ impl From<tallybook_core::Error> for ApiError {
     }
 }
 
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let code = match failure.kind() {
+            FailureKind::Undecodable => "invalid_body",
+            FailureKind::TooLarge => "body_too_large",
+            FailureKind::UnsupportedMedia => "unsupported_media_type",
+            FailureKind::UnsupportedEncoding => "unsupported_encoding",
+            FailureKind::NoSuchPath => "not_found",
+            FailureKind::WrongMethod => "method_not_allowed",
+            FailureKind::Unauthorized => "unauthorized",
+            FailureKind::TooSlow => "too_slow",
+            FailureKind::Full => "full",
+            FailureKind::Unavailable => "unavailable",
+            FailureKind::Internal => "internal",
+        };
+        let retry_after = failure.retry_after_seconds();
+        Self { retry_after, ..Self::new(failure.http_status(), code, failure.message()) }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        Failure::from(refused).into()
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = ErrorBody { error: ErrorDetail { code: self.code, message: self.message } };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
-        match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
-            }
-            StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            _ => {}
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
@@ -127,10 +171,10 @@ pub(crate) enum Failures {
     /// The Host header names a host that this server is not known by.
     #[response(status = 403)]
     ForbiddenHost(ErrorBody),
-    /// The address exists and answers GET only.
+    /// The address exists and answers other methods.
     #[response(status = 405)]
     MethodNotAllowed(ErrorBody),
-    /// The request carries a body, and a large one.
+    /// The request carries a body that is too large.
     #[response(status = 413)]
     BodyTooLarge(ErrorBody),
     /// A defect of the server.
@@ -139,6 +183,21 @@ pub(crate) enum Failures {
     /// The store cannot be reached; try again after the seconds in Retry-After.
     #[response(status = 503)]
     Unavailable(ErrorBody),
+}
+
+/// What an address that takes a body may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it only describes answers to the OpenAPI document")]
+pub(crate) enum BodyFailures {
+    /// The body took too long to arrive.
+    #[response(status = 408)]
+    TooSlow(ErrorBody),
+    /// The content type or the content encoding is none of those that are read here.
+    #[response(status = 415)]
+    UnsupportedMedia(ErrorBody),
+    /// There is no room at present; send it again after the seconds in Retry-After.
+    #[response(status = 429)]
+    Full(ErrorBody),
 }
 
 /// What an address that names one thing may answer besides.

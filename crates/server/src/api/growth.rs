@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use tallybook_core::{ALL_SERVICES, DAY, Record, Result, Scope, Signal, Store, TimeRange, Timestamp, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::error::{ApiError, Failures};
 use super::page::{List, page_of};
-use super::params::{ListParams, Paging, filled};
+use super::params::{ListParams, Paging, filled, moment};
 use super::schema;
 
 pub(crate) use new::new_of_service;
@@ -130,11 +130,6 @@ pub(crate) struct GrowthFilter {
     #[serde(default)]
     #[param(inline)]
     sort: GrowthSort,
-}
-
-/// Reads RFC 3339 or says that it is not.
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    Timestamp::deserialize(deserializer).map(Some)
 }
 
 /// What is new or grew between two moments: new over all services together, unless one is asked for; growth is of each

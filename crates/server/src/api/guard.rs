@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -19,7 +19,10 @@ const OPEN_PATHS: [&str; 2] = ["/api/v1/health", "/api/v1/ready"];
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
     pub(crate) token: Option<Token>,
+    /// Of a request that needs no body.
     pub(crate) max_body_bytes: u64,
+    /// Of a request that brings data; what little else is sent is limited where it is read.
+    pub(crate) max_data_bytes: u64,
     pub(crate) counters: Counters,
 }
 
@@ -51,11 +54,16 @@ impl Guard {
         }
         let length =
             request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if length.is_some_and(|length: u64| length > self.max_body_bytes) {
-            return Err(ApiError::body_too_large(self.max_body_bytes));
+        let limit = if takes_data(request.method()) { self.max_data_bytes } else { self.max_body_bytes };
+        if length.is_some_and(|length: u64| length > limit) {
+            return Err(ApiError::body_too_large(limit));
         }
         Ok(())
     }
+}
+
+fn takes_data(method: &Method) -> bool {
+    [Method::POST, Method::PUT].contains(method)
 }
 
 /// Whether the request was sent to a name of the loopback interface.

@@ -1,6 +1,7 @@
 //! The JSON API: one module per resource, each with its handlers, its filters and the shape of its answers.
 
 mod attributes;
+mod body;
 mod complexity;
 mod counts;
 mod error;
@@ -15,17 +16,20 @@ mod openapi;
 mod overview;
 mod page;
 mod params;
-mod schema;
+mod pings;
+pub(crate) mod schema;
 mod services;
 mod span_patterns;
 mod spans;
 mod stats;
 mod status;
 mod templates;
+mod ticks;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -35,7 +39,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::alerts::Alerts;
 use crate::counters::Counters;
+use crate::otlp::Receiver;
+use crate::probing::Probing;
 use error::ApiError;
 use exposition::Exposition;
 
@@ -50,6 +57,9 @@ const CONCURRENT_SCANS: usize = 2;
 pub(crate) struct Api {
     store: Arc<dyn Store>,
     writer: Writer,
+    receiver: Receiver,
+    probing: Probing,
+    alerts: Alerts,
     started: Timestamp,
     stopping: CancellationToken,
     scans: Arc<Semaphore>,
@@ -58,10 +68,19 @@ pub(crate) struct Api {
 
 impl Api {
     /// An API over `store`; `stopping` makes it say that it is not ready any more.
-    pub(crate) fn new(store: Arc<dyn Store>, writer: Writer, counters: &Counters, stopping: CancellationToken) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        writer: Writer,
+        receiver: Receiver,
+        probing: Probing,
+        alerts: Alerts,
+        counters: &Counters,
+        stopping: CancellationToken,
+    ) -> Self {
         let exposition = Arc::new(Exposition::new(counters, writer.clone()));
         let scans = Arc::new(Semaphore::new(CONCURRENT_SCANS));
-        Self { store, writer, started: Timestamp::now(), stopping, scans, exposition }
+        let started = Timestamp::now();
+        Self { store, writer, receiver, probing, alerts, started, stopping, scans, exposition }
     }
 
     pub(crate) fn router(self, guard: Guard) -> Router {
@@ -85,12 +104,15 @@ impl Api {
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))
             .route("/version", get(status::version))
-            .route("/openapi.json", get(openapi::get));
+            .route("/openapi.json", get(openapi::get))
+            .merge(ticks::router())
+            .merge(pings::router());
         Router::new()
             .nest("/api/v1", v1)
             .route("/metrics", get(exposition::get))
             .fallback(async || ApiError::not_found("there is nothing at this address; see /api/v1/openapi.json"))
             .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+            .layer(DefaultBodyLimit::max(usize::try_from(guard.max_body_bytes).unwrap_or(usize::MAX)))
             .layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response()))
             .layer(middleware::from_fn_with_state(guard, guard::guard))
             .with_state(self)

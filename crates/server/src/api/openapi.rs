@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
-    attributes, complexity, exposition, growth, high, logs, metrics, overview, services, span_patterns, spans, stats,
-    status, templates,
+    attributes, complexity, exposition, growth, high, logs, metrics, overview, pings, services, span_patterns, spans,
+    stats, status, templates, ticks,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -20,8 +20,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 #[openapi(
     info(
         title = "Tallybook",
-        description = "What telemetry a system emits: services, metrics, spans, log templates and attribute keys. Lists \
-                       are filtered, sorted and paged alike; errors have one form."
+        description = "What telemetry a system emits: services, metrics, spans, log templates and attribute keys; whether \
+                       its hosts answer; what its feeds quote. Lists are filtered, sorted and paged alike; errors have one form."
     ),
     paths(
         services::list,
@@ -50,6 +50,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
     tags(
         (name = "catalogue", description = "What was seen"),
         (name = "cardinality", description = "What explodes, and what is new"),
+        (name = "pings", description = "Whether hosts answer, and how fast"),
+        (name = "ticks", description = "What price feeds quote"),
         (name = "server", description = "The server itself")
     ),
     security((), ("token" = [])),
@@ -68,7 +70,10 @@ impl Modify for TokenScheme {
 }
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    let document = Document::openapi().to_pretty_json().expect("the document is made of texts and numbers");
+    let mut document = Document::openapi();
+    document.merge(pings::Document::openapi());
+    document.merge(ticks::Document::openapi());
+    let document = document.to_pretty_json().expect("the document is made of texts and numbers");
     document + "\n"
 });
 

@@ -5,6 +5,7 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use tallybook_core::Timestamp;
 use utoipa::IntoParams;
 
 use super::error::ApiError;
@@ -133,4 +134,9 @@ pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
         return Err(serde::de::Error::custom(format!("{number} is less than 0")));
     }
     Ok(Some(number))
+}
+
+/// Reads RFC 3339 or says that it is not.
+pub(crate) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    Timestamp::deserialize(deserializer).map(Some)
 }

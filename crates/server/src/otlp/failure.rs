@@ -56,6 +56,11 @@ impl Failure {
         self.kind
     }
 
+    /// For people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn http_status(&self) -> StatusCode {
         match self.kind {
             FailureKind::Undecodable => StatusCode::BAD_REQUEST,

@@ -13,7 +13,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::failure::{Failure, FailureKind};
 use super::inflate::{ENCODINGS, Encoding};
-use super::receiver::{Export, Format, Receiver};
+use super::receiver::{Export, Format, Receiver, content_length};
 use super::reply;
 use crate::auth::is_authorized;
 use crate::counters::Transport;
@@ -87,10 +87,6 @@ async fn receive(
     let length = content_length(request.headers());
     let body = receiver.collect(request.into_body(), |_| length, receiver.max_request_bytes()).await?;
     receiver.receive(Export { transport, signal, format, encoding, body }).await
-}
-
-fn content_length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn format_of(headers: &HeaderMap) -> Option<Format> {

@@ -10,6 +10,7 @@ mod inflate;
 mod receiver;
 mod reply;
 
+pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use grpc::Grpc;
 pub(crate) use receiver::Receiver;
 

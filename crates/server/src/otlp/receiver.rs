@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use ::http::HeaderMap;
+use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use axum::body::Body;
+use axum::extract::Request;
 use bytes::Bytes;
 use tallybook_core::{Signal, Timestamp};
 use tallybook_telemetry::json;
@@ -80,6 +83,17 @@ impl Receiver {
         body::collect(body, announced, limits, &self.0.budget).await
     }
 
+    /// Collects and decompresses the body of a request that is not OTLP.
+    ///
+    /// # Errors
+    /// When it is too large or too slow, or cannot be decompressed.
+    pub(crate) async fn body(&self, request: Request) -> Result<Buffer, Failure> {
+        let encoding = Encoding::parse(request.headers().get(CONTENT_ENCODING))?;
+        let length = content_length(request.headers());
+        let body = self.collect(request.into_body(), |_| length, self.max_request_bytes()).await?;
+        inflate(encoding, body, self.0.limits.max_decompressed_bytes).await
+    }
+
     /// Decompresses a request, reads it and brings it to the store.
     ///
     /// # Errors
@@ -99,6 +113,11 @@ impl Receiver {
         };
         Ok(writer.telemetry(signal, request, received).await?)
     }
+}
+
+/// The length of the body that its sender announces.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 async fn transcode(signal: Signal, request: Buffer) -> Result<Bytes, Failure> {

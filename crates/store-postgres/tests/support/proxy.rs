@@ -1,4 +1,4 @@
-//! A proxy that cuts the connection at a chosen message, and counts them.
+//! A proxy that cuts the connection at a chosen message, counts them, and may change what the server says.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -21,6 +21,9 @@ pub(crate) enum Cut {
     BeforeAnswer(usize),
 }
 
+/// A text of the server and what clients read in its place; both have the same length, so that messages stay whole.
+pub(crate) type Rewrite = (String, String);
+
 #[derive(Debug, Default)]
 struct State {
     cut: Option<Cut>,
@@ -36,6 +39,13 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start(server: String) -> Self {
+        Self::rewriting(server, Vec::new()).await
+    }
+
+    /// Also puts other texts in the place of the server's.
+    pub(crate) async fn rewriting(server: String, rewrites: Vec<Rewrite>) -> Self {
+        assert!(rewrites.iter().all(|(from, to)| from.len() == to.len()), "{rewrites:?}");
+        let rewrites: Arc<[Rewrite]> = rewrites.into();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let state = Arc::new(Mutex::new(State::default()));
@@ -43,7 +53,7 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.expect("the server is there");
-                tokio::spawn(pass(client, server, shared.clone()));
+                tokio::spawn(pass(client, server, shared.clone(), rewrites.clone()));
             }
         });
         Self { address, state }
@@ -70,17 +80,17 @@ impl Proxy {
     }
 }
 
-async fn pass(client: TcpStream, server: TcpStream, state: Arc<Mutex<State>>) {
+async fn pass(client: TcpStream, server: TcpStream, state: Arc<Mutex<State>>, rewrites: Arc<[Rewrite]>) {
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
     let deaf = CancellationToken::new();
     tokio::select! {
         () = requests(client_read, server_write, state, deaf.clone()) => {}
-        () = answers(server_read, client_write, deaf) => {}
+        () = answers(server_read, client_write, deaf, &rewrites) => {}
     }
 }
 
-async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, deaf: CancellationToken) {
+async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, deaf: CancellationToken, rewrites: &[Rewrite]) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read) = from.read(&mut buffer).await {
         if read == 0 {
@@ -90,9 +100,23 @@ async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, deaf: Cancella
             // Read and thrown away, so that the server is not held up.
             continue;
         }
+        for (theirs, ours) in rewrites {
+            replace(&mut buffer[..read], theirs.as_bytes(), ours.as_bytes());
+        }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
+    }
+}
+
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    let mut at = 0;
+    while at + from.len() <= bytes.len() {
+        let here = &mut bytes[at..at + from.len()];
+        if here == from {
+            here.copy_from_slice(to);
+        }
+        at += 1;
     }
 }
 

@@ -14,7 +14,7 @@ async fn a_full_disk_is_unavailable_and_writing_goes_on_once_there_is_room() {
     let mut committed = 0;
     let (refused, error) = loop {
         let rows = attribute_keys(committed, 500);
-        let batch = sender.batch(Records { catalogue: rows, dead_letters: Vec::new() });
+        let batch = sender.batch(Records { catalogue: rows, ..Records::default() });
         match store.commit(batch.clone()).await {
             Ok(_) => committed += 1,
             Err(error) => break (batch, error),

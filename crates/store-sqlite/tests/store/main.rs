@@ -4,6 +4,7 @@
 
 mod full_disk;
 mod opening;
+mod pings;
 mod retention;
 mod schema;
 mod support;

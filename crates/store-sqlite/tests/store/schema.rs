@@ -17,7 +17,7 @@ fn expected(column: &Column) -> Found {
     let native = match column.column_type {
         ColumnType::Int | ColumnType::Time => "INTEGER",
         ColumnType::Text | ColumnType::Json => "TEXT",
-        ColumnType::Sketch => "BLOB",
+        ColumnType::Sketch | ColumnType::Histogram => "BLOB",
     };
     (column.name.to_owned(), native.to_owned(), !column.nullable)
 }
@@ -39,7 +39,7 @@ fn every_table_is_what_its_descriptor_says() {
     let revision = ("rev".to_owned(), "INTEGER".to_owned(), true);
     for table in TABLES {
         let (sketches, others): (Vec<&Column>, Vec<&Column>) =
-            table.columns.iter().partition(|column| column.column_type == ColumnType::Sketch);
+            table.columns.iter().partition(|column| column.column_type.is_summary());
         let mut wanted = vec![rowid.clone()];
         wanted.extend(others.into_iter().map(expected));
         wanted.push(revision.clone());

@@ -6,10 +6,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use rusqlite::types::Value;
 use tallybook_conformance::Fixtures;
 use tallybook_core::{
-    Ack, AttributeKey, Batch, BatchId, CatalogueDelta, Outcome, Query, Records, Result, Service, SourceId, Store,
-    StoreExt as _, Timestamp,
+    Ack, AttributeKey, Batch, BatchId, CatalogueDelta, Committed, Outcome, Query, Records, Result, Service, SourceId,
+    Store, StoreExt as _, Timestamp,
 };
 use tallybook_store_sqlite::{SqliteOptions, SqliteStore};
 
@@ -24,6 +25,26 @@ pub(crate) fn open(folder: &Path) -> Result<SqliteStore> {
 /// The database as any other program sees it: none of our functions.
 pub(crate) fn plain(folder: &Path) -> Connection {
     Connection::open(database(folder)).unwrap()
+}
+
+/// All rows of a query as any other program sees them, each with its values as one text.
+pub(crate) fn plain_rows(folder: &Path, sql: &str) -> Vec<String> {
+    let connection = plain(folder);
+    let mut statement = connection.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    let row = |row: &rusqlite::Row<'_>| {
+        let values = (0..columns).map(|at| {
+            row.get(at).map(|value: Value| match value {
+                Value::Null => "null".to_owned(),
+                Value::Integer(int) => int.to_string(),
+                Value::Real(real) => format!("{real:.1}"),
+                Value::Text(text) => text,
+                Value::Blob(bytes) => format!("{} bytes", bytes.len()),
+            })
+        });
+        Ok(values.collect::<rusqlite::Result<Vec<String>>>()?.join(" | "))
+    };
+    statement.query_map([], row).unwrap().collect::<rusqlite::Result<_>>().unwrap()
 }
 
 /// One stream of batches.
@@ -43,8 +64,15 @@ impl Sender {
     }
 
     pub(crate) async fn commit(&mut self, store: &SqliteStore, catalogue: CatalogueDelta) {
-        let batch = self.batch(Records { catalogue, dead_letters: Vec::new() });
-        assert_eq!(store.commit(batch).await.unwrap().outcome, Outcome::Applied);
+        self.commit_records(store, Records { catalogue, ..Records::default() }).await;
+    }
+
+    /// Gives back the batch, so that it can be sent again.
+    pub(crate) async fn commit_records(&mut self, store: &SqliteStore, records: Records) -> (Arc<Batch>, Committed) {
+        let batch = self.batch(records);
+        let committed = store.commit(batch.clone()).await.unwrap();
+        assert_eq!(committed.outcome, Outcome::Applied);
+        (batch, committed)
     }
 }
 

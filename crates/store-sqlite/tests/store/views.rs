@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use rusqlite::types::Value;
 use tallybook_core::{
     ALL_SERVICES, AttributeKey, CatalogueDelta, Log, Metric, MetricType, Scope, Severity, Signal, Sketch, Span,
     Template, Timestamp,
 };
 
-use crate::support::{Sender, open, plain, service};
+use crate::support::{Sender, open, plain_rows, service};
 
 fn metric(service: &str) -> Metric {
     Metric {
@@ -120,26 +119,6 @@ fn catalogue() -> CatalogueDelta {
     }
 }
 
-/// All rows of a query, each with its values as one text.
-fn rows(folder: &std::path::Path, sql: &str) -> Vec<String> {
-    let connection = plain(folder);
-    let mut statement = connection.prepare(sql).unwrap();
-    let columns = statement.column_count();
-    let row = |row: &rusqlite::Row<'_>| {
-        let values = (0..columns).map(|at| {
-            row.get(at).map(|value: Value| match value {
-                Value::Null => "null".to_owned(),
-                Value::Integer(int) => int.to_string(),
-                Value::Real(real) => format!("{real:.1}"),
-                Value::Text(text) => text,
-                Value::Blob(bytes) => format!("{} bytes", bytes.len()),
-            })
-        });
-        Ok(values.collect::<rusqlite::Result<Vec<String>>>()?.join(" | "))
-    };
-    statement.query_map([], row).unwrap().collect::<rusqlite::Result<_>>().unwrap()
-}
-
 #[tokio::test]
 async fn other_programs_read_the_plain_schema() {
     let folder = tempfile::tempdir().unwrap();
@@ -178,6 +157,6 @@ async fn other_programs_read_the_plain_schema() {
             ],
         ),
     ] {
-        assert_eq!(rows(folder.path(), sql), expected, "{sql}");
+        assert_eq!(plain_rows(folder.path(), sql), expected, "{sql}");
     }
 }

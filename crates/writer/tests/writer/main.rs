@@ -4,10 +4,13 @@
 
 mod accounting;
 mod faults;
+mod offers;
 mod pacing;
+mod pings;
 mod queue;
 mod refresh;
 mod restore;
 mod retention;
 mod stop;
 mod support;
+mod ticks;

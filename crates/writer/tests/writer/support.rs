@@ -14,7 +14,8 @@ use prost::Message;
 use tallybook_conformance::Chaos;
 use tallybook_core::{
     ALL_SERVICES, Ack, Batch, BatchId, Changes, Committed, Condition, Cursor, DeadLetter, Error, ErrorKind, Info,
-    Query, Record, Result, Row, RowPage, Signal, Store, StoreExt, Table, Timestamp,
+    Family, Ping, Query, Record, Result, Row, RowPage, Segment, Signal, Store, StoreExt, SymbolSummary, Table, Tick,
+    TickFlags, TickQuery, TickStore, TimeRange, Timestamp,
 };
 use tallybook_store_memory::MemoryStore;
 use tallybook_telemetry::{Fold, FoldOptions};
@@ -58,6 +59,7 @@ pub(crate) struct Unruly {
 struct Watched {
     attempts: Vec<Attempt>,
     plan: Plan,
+    refused_symbol: Option<&'static str>,
 }
 
 impl std::fmt::Debug for Watched {
@@ -77,13 +79,26 @@ impl Unruly {
     }
 
     fn with_shared(shared: bool) -> Self {
-        let watched = Watched { attempts: Vec::new(), plan: Box::new(|_| Fault::None) };
+        let watched = Watched { attempts: Vec::new(), plan: Box::new(|_| Fault::None), refused_symbol: None };
         Self { chaos: Chaos::new(Arc::new(MemoryStore::new())), shared, watched: Mutex::new(watched) }
     }
 
     /// The n-th commit (from 0) does what `plan` says.
     pub(crate) fn fails(&self, plan: impl Fn(u64) -> Fault + Send + Sync + 'static) {
         self.watched.lock().unwrap().plan = Box::new(plan);
+    }
+
+    /// From now on a batch with a tick of this symbol is refused.
+    pub(crate) fn refuse_ticks(&self, symbol: &'static str) {
+        self.watched.lock().unwrap().refused_symbol = Some(symbol);
+    }
+
+    fn check_ticks(&self, batch: &Batch) -> Result<()> {
+        let refused = self.watched.lock().unwrap().refused_symbol;
+        match batch.records.ticks.iter().find(|tick| Some(tick.symbol.as_ref()) == refused) {
+            Some(tick) => Err(Error::invalid("committing a batch", format!("no ticks of {} are taken", tick.symbol))),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
@@ -95,6 +110,13 @@ impl Unruly {
         let all = Query::new(1000).filter(Condition::Equals("service", ALL_SERVICES.into()));
         let spans = self.list_all::<tallybook_core::Span>(all).await.unwrap();
         spans.into_iter().map(|span| (span.name.to_string(), span.sample_count)).collect()
+    }
+
+    /// The ticks of a symbol, in order.
+    pub(crate) async fn ticks_of(&self, symbol: &str) -> Vec<Tick> {
+        let range = TimeRange { from: Timestamp(0), to: Timestamp(i64::MAX) };
+        let query = TickQuery { symbol: symbol.into(), range, after: None, newest_first: false, limit: usize::MAX };
+        self.ticks(&query).await.unwrap()
     }
 
     pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
@@ -117,7 +139,10 @@ impl Store for Unruly {
         };
         let broken = |context| Error::new(ErrorKind::Unavailable, "committing a batch", context);
         let answer = match fault {
-            Fault::None => self.chaos.commit(batch).await,
+            Fault::None => match self.check_ticks(&batch) {
+                Ok(()) => self.chaos.commit(batch).await,
+                Err(error) => Err(error),
+            },
             Fault::Unavailable => Err(broken("the store is away")),
             Fault::UnknownBefore => Err(broken("the connection broke").applied_unknown()),
             Fault::UnknownAfter => {
@@ -155,6 +180,33 @@ impl Store for Unruly {
     }
 }
 
+#[async_trait]
+impl TickStore for Unruly {
+    async fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
+        self.chaos.ticks(query).await
+    }
+
+    async fn symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>> {
+        self.chaos.symbols(range).await
+    }
+
+    async fn segments(&self) -> Result<Vec<Segment>> {
+        self.chaos.segments().await
+    }
+
+    async fn seal(&self, day: Timestamp) -> Result<Segment> {
+        self.chaos.seal(day).await
+    }
+
+    async fn unseal(&self, day: Timestamp) -> Result<Segment> {
+        self.chaos.unseal(day).await
+    }
+
+    async fn drop_segment(&self, day: Timestamp) -> Result<u64> {
+        self.chaos.drop_segment(day).await
+    }
+}
+
 /// A request with one span of each name.
 pub(crate) fn request<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Bytes {
     let service = AnyValue { value: Some(any_value::Value::StringValue("shop".into())) };
@@ -188,9 +240,51 @@ pub(crate) async fn write<S: AsRef<str>>(
     writer.telemetry(Signal::Span, request(names), Timestamp::now()).await
 }
 
+/// A tick of now and `millis` whose producer numbered it.
+pub(crate) fn tick(symbol: &str, millis: i64, seq: u64) -> Tick {
+    Tick {
+        symbol: symbol.into(),
+        time: Timestamp(NOW.0 + millis * 1_000_000),
+        seq,
+        bid: "1.08500".parse().ok(),
+        ask: "1.08510".parse().ok(),
+        volume: None,
+        source: "lp".into(),
+        flags: TickFlags::default(),
+        received: NOW,
+    }
+}
+
+/// A tick that is to be numbered.
+pub(crate) fn unnumbered(symbol: &str, millis: i64) -> Tick {
+    Tick { flags: TickFlags::SEQ_ASSIGNED, ..tick(symbol, millis, 0) }
+}
+
+pub(crate) fn ping(target: &str, millis: i64, latency: Option<u64>) -> Ping {
+    Ping {
+        target: target.into(),
+        time: Timestamp(NOW.0 + millis * 1_000_000),
+        latency,
+        success: latency.is_some(),
+        ttl: None,
+        packet_size: None,
+        sequence: None,
+        jitter: None,
+        error: None,
+    }
+}
+
+/// Later than any test: numbers count from 0 after the start of a process.
+pub(crate) const NOW: Timestamp = Timestamp(4_000_000_000_000_000_000);
+
 /// The account of telemetry, which has to balance.
 pub(crate) fn account(stats: &Stats) -> Accounting {
-    let account = stats.families.values().next().copied().unwrap_or_default();
+    account_of(Family::Telemetry, stats)
+}
+
+/// The account of a family, which has to balance.
+pub(crate) fn account_of(family: Family, stats: &Stats) -> Accounting {
+    let account = stats.families[&family];
     let Accounting { offered, stored, merged, duplicate, rejected, shed, queued } = account;
     assert_eq!(offered, stored + merged + duplicate + rejected + shed + queued, "{account:?}");
     account

@@ -1,0 +1,13 @@
+//! Ticks and pings as files and bodies: sealed segments, and JSON, NDJSON, CSV and Parquet in and out.
+//!
+//! Pure: bytes in, records out, and the reverse. Only [`segment`] touches files.
+
+mod columnar;
+mod format;
+mod read;
+pub mod segment;
+mod write;
+
+pub use format::Format;
+pub use read::{BadRecord, FormatError, LineReader, Names, Read, Readable, Values};
+pub use write::{Encoder, Writable};

@@ -1,0 +1,208 @@
+//! A segment that is open for reading.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
+use parquet::file::statistics::Statistics;
+use tallybook_core::{Error, ErrorKind, Result, SymbolSummary, Tick, TickKey, TickQuery, TimeRange, Timestamp};
+
+use super::footer::Footer;
+use super::positioned::Positioned;
+use super::rows::Rows;
+use super::write::MILLISECOND;
+use super::{columns, failed};
+
+pub(super) const OPENING: &str = "opening a segment";
+const READING: &str = "reading a segment";
+
+/// A sealed day of ticks. Any number of threads may read it at once, also while its file is renamed or removed.
+pub struct SegmentFile {
+    file: SerializedFileReader<Positioned>,
+    footer: Footer,
+    /// Where each symbol's rows start, counted through the file; one more for the end.
+    symbol_starts: Vec<usize>,
+    /// Where each row group starts; one more for the end.
+    group_starts: Vec<usize>,
+}
+
+/// Rows of one symbol in one row group.
+#[derive(Clone)]
+struct Run {
+    symbol: usize,
+    group: usize,
+    /// Counted within the group.
+    rows: Range<usize>,
+}
+
+impl SegmentFile {
+    /// Opens the segment at `path`.
+    ///
+    /// # Errors
+    /// `Unavailable` where the file cannot be read, `Corrupt` where it is no segment.
+    pub fn open(path: &Path) -> Result<Self> {
+        let cannot = |error| {
+            let context = format!("`{}` cannot be opened; check that it exists and may be read", path.display());
+            Error::new(ErrorKind::Unavailable, OPENING, context).with_source(error)
+        };
+        let file = File::open(path).and_then(Positioned::new).map_err(cannot)?;
+        let options = ReadOptionsBuilder::new().with_page_index().build();
+        let file = SerializedFileReader::new_with_options(file, options).map_err(|error| failed(OPENING, error))?;
+        let metadata = file.metadata();
+        let footer = Footer::read(metadata.file_metadata())?;
+        let symbol_starts = starts(footer.symbols.iter().map(|symbol| symbol.count as usize));
+        let group_starts = starts(metadata.row_groups().iter().map(|group| group.num_rows() as usize));
+        if symbol_starts.last() != group_starts.last() {
+            let context = format!("`{}` has another number of ticks than its metadata says", path.display());
+            return Err(Error::corrupt(OPENING, context));
+        }
+        Ok(Self { file, footer, symbol_starts, group_starts })
+    }
+
+    /// A UUID that no other segment has, not even one of the same ticks.
+    pub fn id(&self) -> &str {
+        &self.footer.id
+    }
+
+    /// Its ticks.
+    pub fn count(&self) -> u64 {
+        self.footer.symbols.iter().map(|symbol| symbol.count).sum()
+    }
+
+    /// Its symbols, by name.
+    pub fn symbols(&self) -> &[SymbolSummary] {
+        &self.footer.symbols
+    }
+
+    /// What the writer of the segment kept with it.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.footer.metadata
+    }
+
+    /// A page of ticks.
+    pub fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
+        let mut ticks = Vec::new();
+        let mut runs = self.runs(&query.symbol, query.range);
+        if query.newest_first {
+            runs.reverse();
+        }
+        for run in runs {
+            let wanted = query.limit - ticks.len();
+            if wanted == 0 {
+                break;
+            }
+            let keys = self.rows(&run)?.keys().map_err(|error| failed(READING, error))?;
+            let mut within = within(&keys, query);
+            if query.newest_first {
+                within.start = within.start.max(within.end.saturating_sub(wanted));
+            } else {
+                within.end = within.end.min(within.start.saturating_add(wanted));
+            }
+            let rows = run.rows.start + within.start..run.rows.start + within.end;
+            let mut page = self.read(&Run { rows, ..run }, &keys[within])?;
+            if query.newest_first {
+                page.reverse();
+            }
+            ticks.append(&mut page);
+        }
+        Ok(ticks)
+    }
+
+    /// The keys of a symbol within a range, rising; cheaper than its ticks.
+    pub fn keys(&self, symbol: &str, range: TimeRange) -> Result<Vec<TickKey>> {
+        let mut keys = Vec::new();
+        for run in self.runs(symbol, range) {
+            keys.extend(self.rows(&run)?.keys().map_err(|error| failed(READING, error))?);
+        }
+        keys.retain(|key| range.from <= key.time && key.time < range.to);
+        Ok(keys)
+    }
+
+    /// Whether it holds a tick with that key. For many of one symbol, [`SegmentFile::keys`] reads the file once.
+    pub fn contains(&self, symbol: &str, key: TickKey) -> Result<bool> {
+        let range = TimeRange { from: key.time, to: Timestamp(key.time.0.saturating_add(1)) };
+        Ok(self.keys(symbol, range)?.binary_search(&key).is_ok())
+    }
+
+    /// All ticks, by (symbol, time, seq), a row group in memory at a time.
+    pub fn all(&self) -> impl Iterator<Item = Result<Tick>> + '_ {
+        let everything = TimeRange { from: Timestamp(i64::MIN), to: Timestamp(i64::MAX) };
+        let runs = self.footer.symbols.iter().flat_map(move |summary| self.runs(&summary.symbol, everything));
+        runs.flat_map(|run| {
+            let keys = self.rows(&run).and_then(|rows| rows.keys().map_err(|error| failed(READING, error)));
+            match keys.and_then(|keys| self.read(&run, &keys)) {
+                Ok(ticks) => ticks.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            }
+        })
+    }
+
+    /// Where rows of `symbol` that may lie within `range` are, in order.
+    fn runs(&self, symbol: &str, range: TimeRange) -> Vec<Run> {
+        let Ok(symbol) = self.footer.symbols.binary_search_by(|summary| summary.symbol.as_ref().cmp(symbol)) else {
+            return Vec::new();
+        };
+        let (start, end) = (self.symbol_starts[symbol], self.symbol_starts[symbol + 1]);
+        let first = self.group_starts.partition_point(|&group| group <= start) - 1;
+        let groups = (first..self.group_starts.len() - 1).take_while(|&group| self.group_starts[group] < end);
+        let runs = groups.filter(|&group| self.may_hold(group, range)).map(|group| {
+            let base = self.group_starts[group];
+            let rows = start.max(base) - base..end.min(self.group_starts[group + 1]) - base;
+            Run { symbol, group, rows }
+        });
+        runs.collect()
+    }
+
+    /// Whether the statistics of a row group leave room for a tick within `range`.
+    fn may_hold(&self, group: usize, range: TimeRange) -> bool {
+        let Some(Statistics::Int64(times)) = self.file.metadata().row_group(group).column(columns::TIME).statistics()
+        else {
+            return true;
+        };
+        let (Some(&min), Some(&max)) = (times.min_opt(), times.max_opt()) else { return true };
+        min.saturating_mul(MILLISECOND) < range.to.0 && max.saturating_add(1).saturating_mul(MILLISECOND) > range.from.0
+    }
+
+    fn rows(&self, run: &Run) -> Result<Rows<'_>> {
+        let group = self.file.get_row_group(run.group).map_err(|error| failed(READING, error))?;
+        Ok(Rows { group, rows: run.rows.clone() })
+    }
+
+    fn read(&self, run: &Run, keys: &[TickKey]) -> Result<Vec<Tick>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let symbol = &self.footer.symbols[run.symbol].symbol;
+        self.rows(run)?.ticks(symbol, keys).map_err(|error| failed(READING, error))
+    }
+}
+
+impl std::fmt::Debug for SegmentFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SegmentFile").field("footer", &self.footer).finish_non_exhaustive()
+    }
+}
+
+/// Which of these rising keys the query asks for.
+fn within(keys: &[TickKey], query: &TickQuery) -> Range<usize> {
+    let mut start = keys.partition_point(|key| key.time < query.range.from);
+    let mut end = keys.partition_point(|key| key.time < query.range.to);
+    match query.after {
+        Some(after) if query.newest_first => end = end.min(keys.partition_point(|key| *key < after)),
+        Some(after) => start = start.max(keys.partition_point(|key| *key <= after)),
+        None => {}
+    }
+    start.min(end)..end
+}
+
+/// The running sum of `lengths`, from 0 to the total.
+fn starts(lengths: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut starts = vec![0_usize];
+    for length in lengths {
+        starts.push(starts[starts.len() - 1].saturating_add(length));
+    }
+    starts
+}

@@ -1,0 +1,160 @@
+//! `POST /ticks` and `POST /ticks/stream`: quotes in, as one request or for as long as the feed lasts.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use tallybook_core::{DeadLetter, Family, SourceId, Tick, Timestamp};
+use tallybook_formats::{BadRecord, Format, LineReader, Read, Readable};
+use tallybook_writer::Accepted;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use super::super::Api;
+use super::super::error::{ApiError, BodyFailures, Failures};
+use crate::otlp::{Failure, FailureKind};
+
+/// Bad records that are named in an answer; all of them are dead letters.
+const ERRORS_NAMED: usize = 100;
+/// A stream that sends nothing for this long has ended.
+const STREAM_IDLE: Duration = Duration::from_secs(300);
+/// The header under whose value a request is stored once, however often it is sent.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const MAX_KEY_BYTES: usize = 255;
+
+/// What became of the records of a request; all but `filtered` add up to what was sent.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct TicksTaken {
+    /// New in the store (or in the queue, where ticks are acknowledged there).
+    accepted: u64,
+    /// Were there already, or are equal to the tick before them where such ticks are left out.
+    duplicate: u64,
+    /// Cannot be stored, and are dead letters.
+    rejected: u64,
+    /// Dropped because the queue was full, where the server is set to do so.
+    shed: u64,
+    /// Of the duplicates, those that were left out because nothing in them had changed.
+    filtered: u64,
+    /// The first 100 that were rejected.
+    errors: Vec<LineError>,
+}
+
+/// A record that cannot be stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LineError {
+    /// Its line, or its place in the array, from 1.
+    line: u64,
+    error: String,
+}
+
+impl TicksTaken {
+    fn add(&mut self, accepted: Accepted) {
+        self.accepted += accepted.counts.stored + accepted.counts.merged + accepted.queued;
+        self.duplicate += accepted.counts.duplicate + accepted.filtered;
+        self.rejected += accepted.rejected;
+        self.shed += accepted.shed;
+        self.filtered += accepted.filtered;
+    }
+
+    fn add_bad(&mut self, bad: Vec<BadRecord>) {
+        self.rejected += bad.len() as u64;
+        let room = ERRORS_NAMED.saturating_sub(self.errors.len());
+        let errors = bad.into_iter().take(room).map(|BadRecord { line, error, text: _ }| LineError { line, error });
+        self.errors.extend(errors);
+    }
+}
+
+/// Takes ticks: a JSON array, NDJSON or CSV with a header; gzip, zstd or deflate. `{symbol, timestamp, bid, ask, volume?, lp?, seq?}`;
+/// prices as texts or numbers, which are kept digit by digit. With an `Idempotency-Key` header the request is stored once,
+/// however often it is sent.
+#[utoipa::path(post, path = "/api/v1/ticks", tag = "ticks",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Any text of at most 255 bytes that names this request")),
+    request_body(content((String = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+    responses((status = 200, body = TicksTaken), Failures, BodyFailures))]
+pub(crate) async fn post(State(api): State<Api>, request: Request) -> Result<Json<TicksTaken>, ApiError> {
+    let received = Timestamp::now();
+    let format = format_of(request.headers(), &[Format::Json, Format::Ndjson, Format::Csv])?;
+    let once = idempotency_key(request.headers())?;
+    let body = api.receiver.body(request).await?;
+    let read = tokio::task::spawn_blocking(move || Tick::read(format, body.as_ref(), received));
+    let read = read.await.map_err(|_| ApiError::internal())?;
+    let Read { records, bad } = read.map_err(|error| ApiError::invalid_body(error.to_string()))?;
+    let mut taken = TicksTaken::default();
+    if !records.is_empty() {
+        taken.add(match once {
+            Some(source) => api.writer.ticks_once(source, 1, records).await?,
+            None => api.writer.ticks(records).await?,
+        });
+    }
+    put_aside(&api, &bad).await?;
+    taken.add_bad(bad);
+    Ok(Json(taken))
+}
+
+/// Takes ticks as NDJSON for as long as the client sends them; what has arrived is stored while more is awaited. The answer
+/// comes when the body ends, or with the first failure; a client that is told of one sends again what it is not sure of, with
+/// `seq`, so that nothing is stored twice.
+#[utoipa::path(post, path = "/api/v1/ticks/stream", tag = "ticks",
+    request_body(content = String, content_type = "application/x-ndjson"),
+    responses((status = 200, body = TicksTaken), Failures, BodyFailures))]
+pub(crate) async fn stream(State(api): State<Api>, request: Request) -> Result<Json<TicksTaken>, ApiError> {
+    let format = format_of(request.headers(), &[Format::Ndjson, Format::Csv])?;
+    let mut body = request.into_body();
+    let mut reader = LineReader::<Tick>::new(format, Timestamp::now());
+    let mut taken = TicksTaken::default();
+    loop {
+        let Ok(frame) = timeout(STREAM_IDLE, body.frame()).await else { break };
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|error| ApiError::invalid_body(format!("the stream broke off: {error}")))?;
+        // Trailers say nothing.
+        let Ok(data) = frame.into_data() else { continue };
+        reader.received(Timestamp::now());
+        store(&api, reader.push(&data), &mut taken).await?;
+    }
+    store(&api, reader.finish(), &mut taken).await?;
+    Ok(Json(taken))
+}
+
+async fn store(api: &Api, read: Read<Tick>, taken: &mut TicksTaken) -> Result<(), ApiError> {
+    let Read { records, bad } = read;
+    if !records.is_empty() {
+        taken.add(api.writer.ticks(records).await?);
+    }
+    put_aside(api, &bad).await?;
+    taken.add_bad(bad);
+    Ok(())
+}
+
+/// Makes dead letters of records that could not be read.
+async fn put_aside(api: &Api, bad: &[BadRecord]) -> Result<(), ApiError> {
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let letter = |BadRecord { line, error, text }: &BadRecord| DeadLetter::unread("tick", *line, error, text);
+    api.writer.reject(Family::Tick, bad.iter().map(letter).collect()).await?;
+    Ok(())
+}
+
+fn format_of(headers: &HeaderMap, known: &[Format]) -> Result<Format, ApiError> {
+    let named = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    // curl's own, where nobody names another.
+    let named = named.filter(|name| *name != "application/x-www-form-urlencoded");
+    let format = named.map_or(known.first().copied(), Format::from_content_type);
+    format.filter(|format| known.contains(format)).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|format| format.content_type()).collect();
+        let message = format!("the content type is none of {}", names.join(", "));
+        Failure::new(FailureKind::UnsupportedMedia, message).into()
+    })
+}
+
+/// The source of the requests of this key.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<SourceId>, ApiError> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match key.to_str() {
+        Ok(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) => Ok(Some(SourceId::named(&format!("ticks {key}")))),
+        _ => Err(ApiError::invalid_query("Idempotency-Key: it must be 1 to 255 printable ASCII characters")),
+    }
+}

@@ -1,0 +1,85 @@
+//! The ticks of one symbol in a range of time, page by page, and the token that names a place among them.
+
+use std::sync::Arc;
+
+use tallybook_core::{Store, Tick, TickKey, TickQuery, TimeRange, Timestamp};
+
+use super::super::error::ApiError;
+
+/// Ticks that are read at a time where a whole range is.
+const PAGE: usize = 20_000;
+
+/// All times there are, where a request names none.
+pub(super) fn range(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<TimeRange, ApiError> {
+    let range = TimeRange { from: from.unwrap_or(Timestamp(0)), to: to.unwrap_or(Timestamp(i64::MAX)) };
+    if range.from > range.to {
+        return Err(ApiError::invalid_query("from: it lies behind `to`"));
+    }
+    Ok(range)
+}
+
+/// The token of the place behind a tick: its time in nanoseconds and its seq.
+pub(super) fn token(key: TickKey) -> String {
+    format!("{}-{}", key.time.0, key.seq)
+}
+
+/// Reads a token back.
+pub(super) fn parse_token(token: &str) -> Result<TickKey, ApiError> {
+    let parts = token.split_once('-').and_then(|(time, seq)| {
+        Some(TickKey {
+            time: Timestamp(time.parse().ok()?),
+            seq: seq.parse().ok().filter(|&seq| seq <= Tick::MAX_SEQ)?,
+        })
+    });
+    parts.ok_or_else(|| ApiError::invalid_query("after: this is not the `next` of a page"))
+}
+
+/// Reads a range from its beginning to its end.
+#[derive(Debug)]
+pub(super) struct Pages {
+    store: Arc<dyn Store>,
+    /// `None` at the end.
+    next: Option<TickQuery>,
+}
+
+impl Pages {
+    pub(super) fn new(store: Arc<dyn Store>, symbol: Arc<str>, range: TimeRange, after: Option<TickKey>) -> Self {
+        Self { store, next: Some(TickQuery { symbol, range, after, newest_first: false, limit: PAGE }) }
+    }
+
+    /// The next ticks; none at the end.
+    pub(super) async fn next(&mut self) -> tallybook_core::Result<Vec<Tick>> {
+        let Some(query) = &mut self.next else { return Ok(Vec::new()) };
+        let page = self.store.ticks(query).await?;
+        query.after = page.last().map(Tick::key);
+        if page.len() < query.limit {
+            self.next = None;
+        }
+        Ok(page)
+    }
+
+    /// Calls `each` with every tick of the range.
+    pub(super) async fn for_each(mut self, mut each: impl FnMut(&Tick)) -> tallybook_core::Result<()> {
+        loop {
+            let page = self.next().await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            page.iter().for_each(&mut each);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_leads_back_to_its_place() {
+        let key = TickKey { time: Timestamp(1_700_000_000_000_000_001), seq: Tick::MAX_SEQ };
+        assert_eq!(parse_token(&token(key)).unwrap(), key);
+        for text in ["", "-", "1-", "-1-1", "x-1", "1-9223372036854775808"] {
+            assert!(parse_token(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The days there are, and reading them: shared by the writer thread, the readers and whoever seals.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use tallybook_core::{Result, Segment, SymbolSummary, Tick, TickQuery, TimeRange};
+
+use super::day::Day;
+use super::folder::Folder;
+use super::reader::DayReader;
+use super::sealed::Sealed;
+use super::view::DayView;
+
+/// Connections that read and are kept for the next read, and opened Parquet files likewise.
+const KEPT: usize = 32;
+/// A connection that nobody used for this long is closed.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// Where the ticks of a day are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    /// In a database; beside a Parquet file, it holds what came after the seal.
+    pub(crate) database: bool,
+    /// In a Parquet file.
+    pub(crate) parquet: bool,
+}
+
+/// The commits that added ticks to a day: none before `first`, none after `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Revisions {
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Readers share it; who moves the day's files has it alone.
+    state: RwLock<State>,
+    revisions: Mutex<Option<Revisions>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Days {
+    pub(crate) folder: Folder,
+    days: RwLock<BTreeMap<Day, Arc<Entry>>>,
+    kept: Mutex<Kept>,
+    closing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    readers: Vec<(Day, Instant, DayReader)>,
+    sealed: Vec<(Day, Arc<Sealed>)>,
+}
+
+impl Days {
+    pub(crate) fn new(folder: Folder, days: BTreeMap<Day, (State, Revisions)>) -> Self {
+        let entry = |(state, revisions)| Entry { state: RwLock::new(state), revisions: Mutex::new(Some(revisions)) };
+        let days = days.into_iter().map(|(day, known)| (day, Arc::new(entry(known)))).collect();
+        Self { folder, days: RwLock::new(days), kept: Mutex::default(), closing: AtomicBool::new(false) }
+    }
+
+    /// Ends seals and unseals that are under way.
+    pub(crate) fn begin_to_close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// The days that touch `range`, the earliest first.
+    pub(crate) fn within(&self, range: TimeRange) -> Vec<Day> {
+        if range.from >= range.to {
+            return Vec::new();
+        }
+        let days = self.days.read().unwrap_or_else(PoisonError::into_inner);
+        days.range(Day::of(range.from)..=Day::of(range.to.earlier(1))).map(|(day, _)| *day).collect()
+    }
+
+    /// All days, the earliest first.
+    pub(crate) fn all(&self) -> Vec<Day> {
+        self.days.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    pub(crate) fn state(&self, day: Day) -> Option<State> {
+        self.entry(day).map(|entry| *shared(&entry))
+    }
+
+    pub(crate) fn revisions(&self, day: Day) -> Option<Revisions> {
+        *self.entry(day)?.revisions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the commit of `revision` is going to add ticks to a day. Before that is committed: a follower that sees
+    /// the commit must look at the day.
+    pub(crate) fn note(&self, day: Day, revision: i64) {
+        let Some(entry) = self.entry(day) else { return };
+        let mut revisions = entry.revisions.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = revisions.map_or(revision, |known| known.first);
+        *revisions = Some(Revisions { first, last: revision });
+    }
+
+    /// Changes where the ticks of a day are, with nobody reading it meanwhile; `work` may move its files.
+    pub(crate) fn alone<T>(&self, day: Day, work: impl FnOnce(&mut State) -> T) -> T {
+        let entry = {
+            let mut days = self.days.write().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Entry { state: RwLock::default(), revisions: Mutex::new(None) });
+            days.entry(day).or_insert_with(new).clone()
+        };
+        let mut state: RwLockWriteGuard<'_, State> = entry.state.write().unwrap_or_else(PoisonError::into_inner);
+        // They would go on reading files that are no more, and keep their logs.
+        self.forget(day);
+        let answer = work(&mut state);
+        if !state.database && !state.parquet {
+            self.days.write().unwrap_or_else(PoisonError::into_inner).remove(&day);
+        }
+        answer
+    }
+
+    /// Reads a day; `None` where there is none.
+    pub(crate) fn with<T>(&self, day: Day, work: impl FnOnce(&DayView<'_>) -> Result<T>) -> Result<Option<T>> {
+        let Some(entry) = self.entry(day) else { return Ok(None) };
+        let state = shared(&entry);
+        let database = if state.database { Some(self.lend(day)?) } else { None };
+        let sealed = if state.parquet { Some(self.sealed(day)?) } else { None };
+        let view = DayView { day, state: *state, database: database.as_ref(), sealed: sealed.as_deref() };
+        let answer = work(&view)?;
+        if let Some(database) = database {
+            self.give_back(day, database);
+        }
+        Ok(Some(answer))
+    }
+
+    /// A page of ticks, from as many days as it takes.
+    pub(crate) fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
+        let mut range = query.range;
+        if let Some(after) = query.after {
+            if query.newest_first {
+                range.to = range.to.min(tallybook_core::Timestamp(after.time.0.saturating_add(1)));
+            } else {
+                range.from = range.from.max(after.time);
+            }
+        }
+        let mut days = self.within(range);
+        if query.newest_first {
+            days.reverse();
+        }
+        let mut ticks = Vec::new();
+        for day in days {
+            let rest = query.limit - ticks.len();
+            if rest == 0 {
+                break;
+            }
+            let query = TickQuery { limit: rest, ..query.clone() };
+            let found = self.with(day, |view| view.ticks(&query))?.unwrap_or_default();
+            if ticks.is_empty() { ticks = found } else { ticks.extend(found) }
+        }
+        Ok(ticks)
+    }
+
+    pub(crate) fn symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>> {
+        let mut all = BTreeMap::new();
+        for day in self.within(range) {
+            add_symbols(&mut all, self.with(day, |view| view.symbols())?.unwrap_or_default());
+        }
+        Ok(all.into_values().collect())
+    }
+
+    pub(crate) fn segments(&self) -> Result<Vec<Segment>> {
+        let mut segments = Vec::new();
+        for day in self.all() {
+            segments.extend(self.segment(day)?);
+        }
+        Ok(segments)
+    }
+
+    /// What there is of a day; nothing where it has no ticks.
+    pub(crate) fn segment(&self, day: Day) -> Result<Option<Segment>> {
+        let segment = self.with(day, |view| {
+            let bytes = self.folder.bytes(day);
+            Ok(Segment { day: day.start(), count: view.count()?, bytes, sealed: view.state.parquet })
+        })?;
+        Ok(segment.filter(|segment| segment.count > 0))
+    }
+
+    /// The opened Parquet file of a day that has one.
+    pub(crate) fn sealed(&self, day: Day) -> Result<Arc<Sealed>> {
+        if let Some((_, sealed)) = self.kept().sealed.iter().find(|(of, _)| *of == day) {
+            return Ok(sealed.clone());
+        }
+        let sealed = Arc::new(Sealed::open(&self.folder.parquet(day))?);
+        let mut kept = self.kept();
+        if kept.sealed.len() >= KEPT {
+            kept.sealed.remove(0);
+        }
+        kept.sealed.push((day, sealed.clone()));
+        Ok(sealed)
+    }
+
+    /// Closes connections that nobody used for a while, or all of them. Says how many are left.
+    pub(crate) fn close_idle(&self, all: bool) -> usize {
+        let mut kept = self.kept();
+        kept.readers.retain(|(_, used, _)| !all && used.elapsed() < KEPT_FOR);
+        kept.readers.len()
+    }
+
+    fn lend(&self, day: Day) -> Result<DayReader> {
+        let found = {
+            let mut kept = self.kept();
+            let place = kept.readers.iter().rposition(|(of, ..)| *of == day);
+            place.map(|place| kept.readers.remove(place))
+        };
+        if let Some((_, _, reader)) = found {
+            return Ok(reader);
+        }
+        let path = self.folder.database(day);
+        DayReader::open(&path, day).map_err(|refusal| refusal.into_error("reading ticks", &path))
+    }
+
+    fn give_back(&self, day: Day, reader: DayReader) {
+        let mut kept = self.kept();
+        kept.readers.retain(|(_, used, _)| used.elapsed() < KEPT_FOR);
+        if kept.readers.len() >= KEPT {
+            kept.readers.remove(0);
+        }
+        kept.readers.push((day, Instant::now(), reader));
+    }
+
+    fn forget(&self, day: Day) {
+        let mut kept = self.kept();
+        kept.readers.retain(|(of, ..)| *of != day);
+        kept.sealed.retain(|(of, _)| *of != day);
+    }
+
+    fn entry(&self, day: Day) -> Option<Arc<Entry>> {
+        self.days.read().unwrap_or_else(PoisonError::into_inner).get(&day).cloned()
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn shared(entry: &Entry) -> RwLockReadGuard<'_, State> {
+    entry.state.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds up what several places have of each symbol.
+pub(crate) fn add_symbols(all: &mut BTreeMap<Arc<str>, SymbolSummary>, more: Vec<SymbolSummary>) {
+    for symbol in more {
+        if let Some(known) = all.get_mut(&symbol.symbol) {
+            known.count += symbol.count;
+            known.first = known.first.min(symbol.first);
+            known.last = known.last.max(symbol.last);
+        } else {
+            all.insert(symbol.symbol.clone(), symbol);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What is found at the start: the files of each day, with what a process that was cut off left unfinished brought to an end.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+use tallybook_core::{Error, Result};
+
+use super::database::{Refusal, open_writer};
+use super::day::Day;
+use super::days::{Days, Revisions, State};
+use super::folder::{Files, Folder, remove_if_there};
+use super::sealed::Sealed;
+use crate::error::{failed, io_failed};
+
+const OPERATION: &str = "opening the store";
+
+/// All days. The main database is brought to what they say: a commit may have reached them and not the main database.
+pub(crate) fn recover(folder: Folder, main: &Connection) -> Result<Days> {
+    let error = |error| failed(OPERATION, error);
+    let listed = listed(main).map_err(error)?;
+    let mut days = BTreeMap::new();
+    for (day, files) in folder.scan()? {
+        let known = listed.get(&day).copied();
+        let found = if known.is_none() || files.log || (files.database && files.parquet) {
+            examine(&folder, day, files, known)?
+        } else {
+            known.map(|revisions| (State { database: files.database, parquet: files.parquet }, revisions))
+        };
+        days.extend(found.map(|found| (day, found)));
+    }
+    write_down(main, &listed, &days).map_err(error)?;
+    Ok(Days::new(folder, days))
+}
+
+fn listed(main: &Connection) -> rusqlite::Result<BTreeMap<Day, Revisions>> {
+    let mut statement = main.prepare("SELECT day, first_rev, rev FROM segment")?;
+    let rows = statement.query_map([], |row| {
+        let day = Day::of(tallybook_core::Timestamp(row.get(0)?));
+        Ok((day, Revisions { first: row.get(1)?, last: row.get(2)? }))
+    })?;
+    rows.collect()
+}
+
+/// Opens the files of a day, so that of two truths one goes and a log is emptied. `None` where nothing of ours is left.
+fn examine(folder: &Folder, day: Day, files: Files, known: Option<Revisions>) -> Result<Option<(State, Revisions)>> {
+    let mut state = State { database: files.database, parquet: files.parquet };
+    let sealed = if files.parquet { Some(Sealed::open(&folder.parquet(day))?) } else { None };
+    let mut revisions: Vec<i64> = known.into_iter().flat_map(|known| [known.first, known.last]).collect();
+    if files.database {
+        let path = folder.database(day);
+        match open_writer(&path, day, sealed.as_ref().map(Sealed::id)) {
+            Err(Refusal::Damaged(_)) => {
+                folder.put_aside(day, OPERATION)?;
+                state.database = false;
+            }
+            Err(refusal @ (Refusal::Foreign | Refusal::Newer)) => {
+                tracing::error!(error = %refusal.into_error(OPERATION, &path), "a file of ticks is left out");
+                state.database = false;
+            }
+            Err(refusal @ Refusal::Failed(_)) => return Err(refusal.into_error(OPERATION, &path)),
+            Ok(database) => {
+                let role = Role::of(&database, sealed.as_ref()).map_err(|error| failed(OPERATION, error))?;
+                let touched: Option<(i64, i64)> = touched(&database).map_err(|error| failed(OPERATION, error))?;
+                revisions.extend(touched.into_iter().flat_map(|(first, last)| [first, last]));
+                // The last one to close it empties its log.
+                drop(database);
+                finish(folder, day, role, &mut state)?;
+            }
+        }
+    }
+    if state.parquet {
+        revisions.extend(sealed.iter().map(Sealed::revision));
+    }
+    let found = state.database || state.parquet;
+    let (first, last) = (revisions.iter().min(), revisions.iter().max());
+    let revisions = Revisions { first: first.copied().unwrap_or(1), last: last.copied().unwrap_or(1) };
+    Ok(found.then_some((state, revisions)))
+}
+
+/// What a database is to the Parquet file beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It holds what came after the seal, or there is no such file.
+    Lives,
+    /// All of it is in the Parquet file.
+    WasSealed,
+    /// All of the Parquet file is in it.
+    WasUnsealed,
+}
+
+impl Role {
+    fn of(database: &Connection, sealed: Option<&Sealed>) -> rusqlite::Result<Self> {
+        let Some(sealed) = sealed else { return Ok(Self::Lives) };
+        database.query_row("SELECT base, unsealing FROM segment", [], |row| {
+            let (base, unsealing): (Option<String>, bool) = (row.get(0)?, row.get(1)?);
+            Ok(match (base, unsealing) {
+                (Some(base), false) if base == sealed.id() => Self::Lives,
+                (Some(base), true) if base == sealed.id() => Self::WasUnsealed,
+                _ => Self::WasSealed,
+            })
+        })
+    }
+}
+
+/// Does what is left of a seal or an unseal.
+fn finish(folder: &Folder, day: Day, role: Role, state: &mut State) -> Result<()> {
+    let removed = match role {
+        Role::Lives => return Ok(()),
+        Role::WasSealed => {
+            state.database = false;
+            folder.remove_database(day)
+        }
+        Role::WasUnsealed => {
+            state.parquet = false;
+            remove_if_there(&folder.parquet(day))
+        }
+    };
+    removed.and_then(|()| folder.sync(day)).map_err(|error| unremovable(day, error))
+}
+
+fn unremovable(day: Day, error: std::io::Error) -> Error {
+    io_failed(OPERATION, format!("a file of the ticks of {day} cannot be removed; check its permissions"), error)
+}
+
+/// The least and the greatest revision.
+fn touched(database: &Connection) -> rusqlite::Result<Option<(i64, i64)>> {
+    database.query_row("SELECT min(rev), max(rev) FROM touched", [], |row| {
+        let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+        Ok(first.zip(last))
+    })
+}
+
+fn write_down(
+    main: &Connection,
+    listed: &BTreeMap<Day, Revisions>,
+    days: &BTreeMap<Day, (State, Revisions)>,
+) -> rusqlite::Result<()> {
+    let transaction = main.unchecked_transaction()?;
+    for day in listed.keys().filter(|day| !days.contains_key(day)) {
+        transaction.execute("DELETE FROM segment WHERE day = ?", [day.start().0])?;
+    }
+    for (day, (_, revisions)) in days.iter().filter(|(day, (_, revisions))| listed.get(day) != Some(revisions)) {
+        let sql = "INSERT OR REPLACE INTO segment (day, first_rev, rev) VALUES (?1, ?2, ?3)";
+        transaction.execute(sql, params![day.start().0, revisions.first, revisions.last])?;
+        // A commit that reached a day and not the main database counts from here on.
+        transaction.execute("UPDATE revision SET last = max(last, ?)", [revisions.last])?;
+    }
+    transaction.commit()
+}

@@ -1,0 +1,69 @@
+//! The Parquet file of a sealed day.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tallybook_core::{Error, Result, SymbolSummary, Tick, TickKey, TickQuery, TimeRange, Timestamp};
+use tallybook_formats::segment::{self, SegmentFile};
+
+/// The name in the file's metadata.
+const REVISION: &str = "revision";
+
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    file: SegmentFile,
+    revision: i64,
+}
+
+impl Sealed {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::from_file(SegmentFile::open(path)?)
+    }
+
+    /// Writes sorted ticks, the last of which were added by the commit of `revision`, and puts them on disk.
+    pub(crate) fn write(path: &Path, revision: i64, ticks: impl Iterator<Item = Result<Tick>>) -> Result<Self> {
+        let metadata = BTreeMap::from([(REVISION.to_owned(), revision.to_string())]);
+        Self::from_file(segment::write(path, metadata, ticks)?)
+    }
+
+    fn from_file(file: SegmentFile) -> Result<Self> {
+        let revision = file.metadata().get(REVISION).and_then(|text| text.parse().ok());
+        let revision = revision.ok_or_else(|| {
+            Error::corrupt("opening a segment", "a Parquet file has no revision; move it away, then import it")
+        })?;
+        Ok(Self { file, revision })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.file.id()
+    }
+
+    /// No tick of it was added by a later commit.
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.file.count()
+    }
+
+    pub(crate) fn symbols(&self) -> &[SymbolSummary] {
+        self.file.symbols()
+    }
+
+    pub(crate) fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
+        self.file.ticks(query)
+    }
+
+    /// All ticks, by symbol and key.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Result<Tick>> + '_ {
+        self.file.all()
+    }
+
+    /// The rising keys that it has from the first to the last of `ticks`, which rise as well.
+    pub(crate) fn keys(&self, symbol: &str, ticks: &[&Tick]) -> Result<Vec<TickKey>> {
+        let (Some(first), Some(last)) = (ticks.first(), ticks.last()) else { return Ok(Vec::new()) };
+        let to = Timestamp(last.time.0.saturating_add(1));
+        self.file.keys(symbol, TimeRange { from: first.time, to })
+    }
+}

@@ -1,0 +1,52 @@
+//! The last batch of each source, and what became of its records: a batch that is sent again is answered alike.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tallybook_core::{BatchId, Committed, Counts, Outcome, Timestamp};
+
+/// Sources that sent nothing for this long have ended; none sends again what it sent before.
+const SOURCE_KEPT: i64 = 30 * tallybook_core::DAY;
+
+/// Forgets ended sources.
+pub(crate) fn forget_ended(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM batch_source WHERE at < ?", [Timestamp::now().earlier(SOURCE_KEPT).0])?;
+    Ok(())
+}
+
+/// What became of a batch that was applied before.
+pub(crate) fn known(connection: &Connection, id: BatchId) -> rusqlite::Result<Option<Committed>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, pings_stored, pings_merged, pings_duplicate, ticks_stored, ticks_duplicate FROM batch_source \
+         WHERE source = ?",
+    )?;
+    let last = statement.query_row([id.source.to_string()], |row| {
+        let count = |at| row.get(at).map(i64::cast_unsigned);
+        let pings = Counts { stored: count(1)?, merged: count(2)?, duplicate: count(3)? };
+        let ticks = Counts { stored: count(4)?, merged: 0, duplicate: count(5)? };
+        Ok((count(0)?, pings, ticks))
+    });
+    let Some((seq, pings, ticks)) = last.optional()?.filter(|&(seq, ..)| id.seq <= seq) else { return Ok(None) };
+    // Of older batches the counts are forgotten.
+    let (pings, ticks) = if id.seq == seq { (pings, ticks) } else { Default::default() };
+    Ok(Some(Committed { outcome: Outcome::Duplicate, pings, ticks }))
+}
+
+/// Remembers a batch in the transaction that applies it.
+pub(crate) fn remember(connection: &Connection, id: BatchId, committed: &Committed) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT OR REPLACE INTO batch_source \
+         (source, seq, at, pings_stored, pings_merged, pings_duplicate, ticks_stored, ticks_duplicate) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    let Committed { outcome: _, pings, ticks } = committed;
+    statement.execute(params![
+        id.source.to_string(),
+        id.seq.cast_signed(),
+        Timestamp::now().0,
+        pings.stored.cast_signed(),
+        pings.merged.cast_signed(),
+        pings.duplicate.cast_signed(),
+        ticks.stored.cast_signed(),
+        ticks.duplicate.cast_signed(),
+    ])?;
+    Ok(())
+}

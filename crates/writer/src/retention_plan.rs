@@ -1,0 +1,132 @@
+//! What is too old: the same for a round of the retention and for showing what it would do.
+
+use std::time::Duration;
+
+use tallybook_core::{
+    Condition, DAY, Ping, PingBucket, Query, Record, Resolution, Result, Segment, Store, TABLES, Table, Timestamp,
+    Value, Window,
+};
+
+use crate::RetentionOptions;
+
+/// What a round of the retention removes and seals.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RetentionPlan {
+    /// Rows that are removed.
+    pub rows: Vec<OldRows>,
+    /// Days of ticks that are removed.
+    pub drop: Vec<Segment>,
+    /// Days of ticks that are sealed, where the store can.
+    pub seal: Vec<Segment>,
+}
+
+/// Rows of one table that are too old.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OldRows {
+    /// The table.
+    pub table: &'static Table,
+    /// Rows whose retention column lies before this moment,
+    pub before: Timestamp,
+    /// and that fit all of these.
+    pub conditions: Vec<Condition>,
+}
+
+impl RetentionPlan {
+    /// What is too old at `now` in a store that has these `segments`.
+    pub fn new(options: &RetentionOptions, segments: &[Segment], now: Timestamp) -> Self {
+        let ended_before = |age: Option<Duration>| age.map(|age| earlier(now, age));
+        let (drop_before, seal_before) = (ended_before(options.ticks), ended_before(options.seal_after));
+        let mut plan = Self { rows: old_rows(options, now), ..Self::default() };
+        for segment in segments {
+            let end = Timestamp(segment.day.0.saturating_add(DAY));
+            if drop_before.is_some_and(|before| end <= before) {
+                plan.drop.push(segment.clone());
+            } else if !segment.sealed && seal_before.is_some_and(|before| end <= before) {
+                plan.seal.push(segment.clone());
+            }
+        }
+        plan
+    }
+}
+
+impl OldRows {
+    /// How many there are.
+    ///
+    /// # Errors
+    /// What the store says when it cannot be read.
+    pub async fn count(&self, store: &dyn Store) -> Result<u64> {
+        let Some(column) = self.table.retention else { return Ok(0) };
+        let older = Condition::AtMost(column, Value::Int(self.before.earlier(1).0));
+        let conditions = self.conditions.iter().cloned().chain([older]).collect();
+        let query = Query { conditions, total: true, ..Query::new(1) };
+        Ok(store.select(self.table, &query).await?.total.unwrap_or_default())
+    }
+}
+
+/// In tables of buckets each length has its own age, in the others all rows have one.
+fn old_rows(options: &RetentionOptions, now: Timestamp) -> Vec<OldRows> {
+    let mut old = Vec::new();
+    let mut add = |table, age, column: Option<(&'static str, &'static str)>| {
+        let conditions = column.into_iter().map(|(column, value)| Condition::Equals(column, value.into())).collect();
+        old.push(OldRows { table, before: earlier(now, age), conditions });
+    };
+    for table in TABLES.iter().copied().filter(|table| table.retention.is_some()) {
+        if table.name == Ping::TABLE.name {
+            add(table, options.pings, None);
+        } else if table.name == PingBucket::TABLE.name {
+            add(table, options.ping_minutes, Some(("resolution", Resolution::Minute.as_str())));
+            add(table, options.ping_hours, Some(("resolution", Resolution::Hour.as_str())));
+        } else if table.position("window").is_some() {
+            add(table, options.hour_buckets, Some(("window", Window::Hour.as_str())));
+            add(table, options.day_buckets, Some(("window", Window::Day.as_str())));
+        } else {
+            add(table, options.dead_letters, None);
+        }
+    }
+    // A day that has lost some of its pings could not be summed up again.
+    for pings in old.iter_mut().filter(|old| old.table.name == Ping::TABLE.name) {
+        pings.before = pings.before.day();
+    }
+    old
+}
+
+fn earlier(now: Timestamp, age: Duration) -> Timestamp {
+    now.earlier(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(20_000 * DAY + DAY / 2);
+
+    fn segment(age_days: i64, sealed: bool) -> Segment {
+        Segment { day: NOW.day().earlier(age_days * DAY), count: 1, bytes: 0, sealed }
+    }
+
+    #[test]
+    fn days_of_ticks_are_sealed_and_dropped_when_their_end_is_old_enough() {
+        let segments = [segment(0, false), segment(7, false), segment(8, false), segment(9, true), segment(31, false)];
+        let kept = RetentionPlan::new(&RetentionOptions::default(), &segments, NOW);
+        assert_eq!((kept.drop, kept.seal), (vec![], vec![segment(8, false), segment(31, false)]));
+
+        let thirty_days = RetentionOptions { ticks: Some(Duration::from_secs(30 * 86_400)), ..Default::default() };
+        let dropped = RetentionPlan::new(&thirty_days, &segments, NOW);
+        assert_eq!((dropped.drop, dropped.seal), (vec![segment(31, false)], vec![segment(8, false)]));
+
+        let neither = RetentionOptions { seal_after: None, ..Default::default() };
+        assert!(RetentionPlan::new(&neither, &segments, NOW).seal.is_empty());
+    }
+
+    #[test]
+    fn pings_go_by_whole_days_and_their_sums_by_resolution_and_never_those_of_days() {
+        let plan = RetentionPlan::new(&RetentionOptions::default(), &[], NOW);
+        let of = |table: &str| plan.rows.iter().filter(|old| old.table.name == table).cloned().collect::<Vec<_>>();
+        assert_eq!(of("ping")[0].before, NOW.day().earlier(30 * DAY));
+        let buckets = of("ping_bucket");
+        assert_eq!(buckets.len(), 2);
+        assert_eq!(buckets[0].before, NOW.earlier(90 * DAY));
+        assert_eq!(buckets[0].conditions, [Condition::Equals("resolution", "minute".into())]);
+        assert_eq!(buckets[1].conditions, [Condition::Equals("resolution", "hour".into())]);
+    }
+}
