@@ -2,6 +2,7 @@
 
 mod demo;
 mod ping;
+mod seal;
 mod serve;
 mod settings;
 mod top;
@@ -32,6 +33,7 @@ const EXAMPLES: &str = "Examples:
   USE_DB=memory tallybook serve          nothing outlives the process
   tallybook top                          the worst keys, metrics and templates, live
   tallybook ping example.com 1.1.1.1     whether hosts answer and how fast, live and recorded
+  tallybook seal --dry-run               which days of ticks would become Parquet files
   tallybook config                       every setting, and where its value came from";
 
 #[derive(Subcommand)]
@@ -64,6 +66,18 @@ enum Command {
 
 Exit code: 0 when every host answered at least once, else 1.")]
     Ping(Box<ping::Options>),
+    /// Turns old days of ticks into compressed Parquet files, which answer every question as before
+    #[command(after_help = "Examples:
+  tallybook seal --dry-run
+  tallybook seal --older-than 3d
+  tallybook seal --day 2026-11-01
+
+A running server does this by itself; stop it first where it holds the data folder.")]
+    Seal(Box<seal::SealOptions>),
+    /// Turns a sealed day of ticks back into a database
+    #[command(after_help = "Examples:
+  tallybook unseal 2026-11-01")]
+    Unseal(Box<seal::UnsealOptions>),
     /// Prints every setting and where its value came from
     #[command(after_help = "Examples:
   tallybook config
@@ -109,12 +123,15 @@ fn run() -> Result<ExitCode> {
     // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
     let file = Cli::try_parse()?.config;
     let command = Cli::command().mut_subcommand("ping", ping::with_short_help);
-    let matches = settings::with_file(command, file.as_deref(), &["serve", "ping", "config"])?.try_get_matches()?;
+    let matches = settings::with_file(command, file.as_deref(), &["serve", "ping", "seal", "unseal", "config"])?
+        .try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
         Command::Serve { settings, demo } => serve::run(&settings, demo)?,
         Command::Top(options) => top::run(&options)?,
         Command::Ping(options) => return ping::run(&options),
+        Command::Seal(options) => seal::seal(&options)?,
+        Command::Unseal(options) => seal::unseal(&options)?,
         Command::Config { json, .. } => {
             let (_, matches) = matches.subcommand().expect("clap requires a subcommand");
             print_settings(&settings::resolve(matches, file.as_deref())?, json)?;

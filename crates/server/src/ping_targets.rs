@@ -26,14 +26,6 @@ impl PingTargets {
         self.store.list_all(query).await
     }
 
-    /// The one of this id.
-    pub(crate) async fn get(&self, id: &str) -> Result<Option<PingTarget>> {
-        let query = Query::new(1)
-            .filter(Condition::Equals("id", Value::from(id)))
-            .filter(Condition::Equals("deleted", Value::Int(0)));
-        Ok(self.store.list::<PingTarget>(&query).await?.items.pop())
-    }
-
     /// Changes what `change` makes of all targets; one change at a time, so that each sees those before it.
     ///
     /// # Errors

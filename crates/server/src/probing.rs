@@ -88,6 +88,9 @@ impl Probing {
     /// # Errors
     /// When the targets cannot be read; all goes on as before.
     pub(crate) async fn sync(&self) -> tallybook_core::Result<()> {
+        if self.daemon().is_none() {
+            return Ok(());
+        }
         let wanted = self.0.targets.list().await?;
         let daemon = self.daemon();
         let Some(daemon) = &*daemon else { return Ok(()) };
@@ -154,7 +157,7 @@ impl Pump {
                 Ok(_) => return true,
                 Err(Refused::Stopping | Refused::Decode(_)) => return false,
                 Err(Refused::Full { retry_after } | Refused::Unavailable { retry_after, .. }) => {
-                    sleep(retry_after).await
+                    sleep(retry_after).await;
                 }
                 Err(Refused::Unacknowledged { .. }) => sleep(PAUSE).await,
             }

@@ -33,7 +33,7 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
         with_union(&of, context, |union| union.bytes.clone())
     })?;
     connection.create_scalar_function(UNION_ESTIMATE, 2, flags, move |context| {
-        with_union(&last, context, |union| union.estimate())
+        with_union(&last, context, LastUnion::estimate)
     })?;
     connection.create_scalar_function(CONTAINS, 2, flags, |context| {
         let (ValueRef::Text(text), ValueRef::Text(part)) = (context.get_raw(0), context.get_raw(1)) else {

@@ -11,6 +11,7 @@ use tallybook_core::{
 };
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::error::closed;
 use crate::readers::{Readers, blocking};
 use crate::segments::{self, Day, Days};
 use crate::wal::{WalLimits, WalStats};
@@ -84,6 +85,9 @@ impl SqliteStore {
         work: fn(&Days, &Writer, Day) -> Result<Segment>,
     ) -> Result<Segment> {
         let alone = self.moving.clone().lock_owned().await;
+        if self.writer.days().is_closing() {
+            return Err(closed(operation));
+        }
         let writer = self.writer.clone();
         blocking(operation, move || {
             let moved = work(writer.days(), &writer, Day::of(day));

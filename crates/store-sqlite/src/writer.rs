@@ -143,6 +143,7 @@ impl Writer {
 impl Drop for Writer {
     /// Waits for what is in the queue: whoever opens the folder next must find the lock free.
     fn drop(&mut self) {
+        self.days.close_idle(true);
         self.commands = None;
         if let Some(thread) = self.thread.take() {
             // A panic there was answered to the caller.

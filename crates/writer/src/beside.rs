@@ -34,12 +34,7 @@ impl Drop for Trying<'_> {
 
 impl Writer {
     /// The dead letters of records with a defect are part of the batch, so that they are kept once as well.
-    pub(crate) async fn commit_once(
-        &self,
-        source: SourceId,
-        seq: u64,
-        ticks: Vec<Tick>,
-    ) -> Result<Accepted, Refused> {
+    pub(crate) async fn commit_once(&self, source: SourceId, seq: u64, ticks: Vec<Tick>) -> Result<Accepted, Refused> {
         let shared = &self.0.shared;
         self.check_running()?;
         let mut records = Records { ticks, ..Records::default() };
@@ -67,7 +62,9 @@ impl Writer {
             Sent::Refused { records, .. } => self.commit_in_parts(sender, id, records).await?,
             Sent::Abandoned { error, .. } => return Err(given_up(error)),
         };
-        shared.feed.remember_all(&ticks);
+        if settled.counts.stored > 0 {
+            shared.feed.remember_all(&ticks);
+        }
         shared.ledger().settle_beside(Family::Tick, settled);
         Ok(Accepted { counts: settled.counts, rejected: settled.rejected, ..Accepted::default() })
     }
@@ -124,7 +121,6 @@ impl Writer {
             WhenFull::Shed => Instant::now(),
         }
     }
-
 }
 
 fn given_up(error: Arc<str>) -> Refused {

@@ -69,7 +69,7 @@ impl Feed {
     pub(crate) fn new(options: &TickOptions, shared: bool) -> Self {
         Self {
             shards: Default::default(),
-            numbers: Numbers::new(Timestamp::now(), shared),
+            numbers: Numbers::new(Timestamp::now(), shared, rand::random()),
             ring_budget: Budget::new(options.ring_per_symbol, options.max_ring_ticks),
             drop_identical: options.drop_identical,
             max_symbols: options.max_ring_symbols,

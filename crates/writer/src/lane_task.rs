@@ -68,10 +68,8 @@ impl LaneTask {
             if oldest.is_none() && self.shared.waits(&self.lane) {
                 oldest = Some(Instant::now());
             }
-            let due_at = oldest.map(|oldest| match self.lane.is_early() {
-                true => oldest,
-                false => self.rested_at.min(later(oldest, self.shared.options.max_delay)),
-            });
+            let paced = |oldest| self.rested_at.min(later(oldest, self.shared.options.max_delay));
+            let due_at = oldest.map(|oldest| if self.lane.is_early() { oldest } else { paced(oldest) });
             let due = async {
                 match due_at {
                     Some(at) => sleep_until(at).await,
@@ -209,9 +207,10 @@ fn next_group(requests: &mut VecDeque<Request>, max_records: usize) -> Option<Ve
     let first = requests.pop_front()?;
     let mut records = first.len();
     let mut group = vec![first];
-    while let Some(next) = requests.pop_front_if(|next| records + next.len() <= max_records) {
-        records += next.len();
-        group.push(next);
+    while requests.front().is_some_and(|next| records + next.len() <= max_records) {
+        let next = requests.pop_front();
+        records += next.as_ref().map_or(0, Request::len);
+        group.extend(next);
     }
     Some(group)
 }
@@ -237,7 +236,8 @@ fn parts<R>(records: Vec<R>, max: usize) -> Vec<Vec<R>> {
         return vec![records];
     }
     let mut rest = records.into_iter();
-    std::iter::from_fn(|| Some(rest.by_ref().take(max.max(1)).collect::<Vec<R>>()).filter(|part| !part.is_empty())).collect()
+    std::iter::from_fn(|| Some(rest.by_ref().take(max.max(1)).collect::<Vec<R>>()).filter(|part| !part.is_empty()))
+        .collect()
 }
 
 fn abandon(requests: impl IntoIterator<Item = Request>, error: &Arc<str>) {

@@ -87,7 +87,9 @@ impl Rounds<'_> {
                 self.seals = false;
                 return;
             }
-            Err(error) => tracing::warn!(%day, %error, "a day of ticks could not be sealed; the next round tries again"),
+            Err(error) => {
+                tracing::warn!(%day, %error, "a day of ticks could not be sealed; the next round tries again");
+            }
         }
         sleep(self.shared.options.retention.pause).await;
     }

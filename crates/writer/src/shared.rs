@@ -81,13 +81,13 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// `store_is_shared` says whether other processes write to the store.
-    pub(crate) fn new(fold: Fold, options: WriterOptions, store_is_shared: bool) -> Self {
+    pub(crate) fn new(fold: Fold, options: &WriterOptions, store_is_shared: bool) -> Self {
         Self {
             pings: Arc::new(Lane::new(Family::Ping, options.pings)),
             ticks: Arc::new(Lane::new(Family::Tick, options.ticks.queue)),
             feed: Feed::new(&options.ticks, store_is_shared),
             jitters: Mutex::default(),
-            options,
+            options: *options,
             pending: AsyncMutex::new(Pending { fold, fate: watch::Sender::new(None) }),
             ledger: Mutex::default(),
             freed: Notify::new(),
@@ -125,9 +125,9 @@ impl Shared {
     /// client might send again before it is answered: it would count twice.
     fn is_full(&self, ledger: &Ledger) -> bool {
         let queue = &self.options.telemetry;
-        let held_back =
-            ledger.is_retrying(Family::Telemetry)
-            && queue.ack != AckLevel::Queued && matches!(queue.when_full, WhenFull::Block { .. });
+        let held_back = ledger.is_retrying(Family::Telemetry)
+            && queue.ack != AckLevel::Queued
+            && matches!(queue.when_full, WhenFull::Block { .. });
         held_back
             || ledger.pending_rows() >= queue.max_pending_rows
             || ledger.pending_bytes() >= queue.max_pending_bytes

@@ -88,7 +88,8 @@ impl Task {
         }
         let begun = Instant::now();
         let outcome = self.committer.commit(Records { catalogue, ..Records::default() }).await;
-        let Outcome { refused_rows, refused_records, refusal, abandoned_records, abandoned, waited, counts: _ } = outcome;
+        let Outcome { refused_rows, refused_records, refusal, abandoned_records, abandoned, waited, counts: _ } =
+            outcome;
         let busy = took + begun.elapsed().saturating_sub(waited);
         let rejected = refused_records.min(records);
         let left = abandoned_records.min(records - rejected);

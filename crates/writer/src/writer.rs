@@ -120,7 +120,7 @@ impl Writer {
     /// Outside a tokio runtime.
     pub fn start(store: Arc<dyn Store>, fold: Fold, options: WriterOptions) -> Self {
         let is_shared = store.info().shared;
-        let shared = Arc::new(Shared::new(fold, options, is_shared));
+        let shared = Arc::new(Shared::new(fold, &options, is_shared));
         let stop = watch::Sender::new(None);
         let (ended, stopped) = watch::channel(None);
         let mut tasks = JoinSet::new();

@@ -25,7 +25,7 @@ pub(crate) fn to_json(ping: &Ping) -> Value {
 
 /// Pings as NDJSON.
 pub(crate) fn to_lines(pings: &[Ping]) -> String {
-    pings.iter().map(|ping| format!("{}\n", to_json(ping))).collect()
+    pings.iter().flat_map(|ping| [to_json(ping).to_string(), "\n".to_owned()]).collect()
 }
 
 /// Nanoseconds as milliseconds.

@@ -46,7 +46,7 @@ impl Place {
         let settings = &options.settings;
         let token = options.token.clone().or_else(|| settings.api_token.clone());
         if let Some(address) = &options.server {
-            return Self::server(address.clone(), token);
+            return Self::server(address, token);
         }
         if settings.use_db == Backend::Memory {
             bail!("USE_DB=memory would forget the pings at once; name a server with --server, or say --no-record");
@@ -65,7 +65,7 @@ impl Place {
             }
             Err(error) if error.kind() == ErrorKind::Unavailable && settings.use_db == Backend::Sqlite => {
                 match holder_address(&settings.data_dir) {
-                    Some(address) => Self::server(address, token),
+                    Some(address) => Self::server(&address, token),
                     None => Err(anyhow!(error).context("nothing is measured, as --no-record was not said")),
                 }
             }
@@ -73,7 +73,7 @@ impl Place {
         }
     }
 
-    fn server(address: String, token: Option<String>) -> Result<Self> {
+    fn server(address: &str, token: Option<String>) -> Result<Self> {
         let address = address.trim_end_matches('/').to_owned();
         let url = url::Url::parse(&address).with_context(|| format!("--server {address} is no URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -130,7 +130,8 @@ async fn post(client: &Client, address: &str, token: Option<&str>, pings: &[Ping
     let status = response.status();
     let answer: Value = response.json().await.unwrap_or_default();
     if status.is_success() {
-        return Ok(answer["data"]["rejected"].as_u64().or(answer["rejected"].as_u64()).unwrap_or(0));
+        let count = |name: &str| answer[name].as_u64().unwrap_or(0);
+        return Ok(count("rejected") + count("shed"));
     }
     let why = format!("{url} answered {status}: {}", answer["error"]["message"].as_str().unwrap_or_default());
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {

@@ -106,7 +106,9 @@ async fn record(place: &Place, batch: &[Ping], ledger: &Mutex<Ledger>) {
                 ledger.recorded += (batch.len() as u64).saturating_sub(rejected);
                 ledger.trouble = None;
                 if rejected > 0 {
-                    ledger.refused.get_or_insert_with(|| "the store refused them; see its dead letters".to_owned());
+                    ledger.refused.get_or_insert_with(|| {
+                        "they were refused or shed; see the dead letters and the statistics".to_owned()
+                    });
                 }
                 return;
             }

@@ -78,12 +78,12 @@ impl View {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        let mut picture = self.table().to_string();
-        if let Some(more) = self.hosts.len().checked_sub(MAX_LIVE_HOSTS).filter(|more| *more > 0) {
-            picture.push_str(&format!("\nand {more} more hosts"));
-        }
+        let more = match self.hosts.len().saturating_sub(MAX_LIVE_HOSTS) {
+            0 => String::new(),
+            more => format!("and {more} more hosts\n"),
+        };
         let footer = self.trouble.as_deref().unwrap_or(&self.footer);
-        picture.push_str(&format!("\n{footer}\n"));
+        let picture = format!("{}\n{more}{footer}\n", self.table());
         let mut out = io::stdout().lock();
         if self.lines > 0 {
             // Over the last picture, with nothing left of longer lines: no flicker from clearing first.
@@ -138,12 +138,12 @@ fn line(ping: &Ping) -> String {
 
 fn summary(target: &Target, tally: &Tally) -> String {
     let (sent, answered, lost) = (tally.sent, tally.answered, tally.lost_percent());
-    let mut text = format!("\n--- {target} ---\n{sent} sent, {answered} answered, {lost:.1} % lost\n");
-    if answered > 0 {
-        let latencies = [tally.min, tally.average(), tally.p95(), tally.max].map(shown).join("/");
-        text.push_str(&format!("min/avg/p95/max {latencies} ms, jitter {} ms\n", shown(tally.jitter)));
+    let counts = format!("\n--- {target} ---\n{sent} sent, {answered} answered, {lost:.1} % lost\n");
+    if answered == 0 {
+        return counts;
     }
-    text
+    let latencies = [tally.min, tally.average(), tally.p95(), tally.max].map(shown).join("/");
+    format!("{counts}min/avg/p95/max {latencies} ms, jitter {} ms\n", shown(tally.jitter))
 }
 
 fn shown(nanoseconds: Option<u64>) -> String {

@@ -118,6 +118,7 @@ impl Ping {
             () if self.target.is_empty() => Some("the target is empty"),
             () if self.target.len() > Self::MAX_TARGET_BYTES => Some("the target is longer than 1,024 bytes"),
             () if self.target.contains('\0') => Some("the target holds a zero byte"),
+            () if !crate::tick::TIMES.contains(&self.time.0) => Some("the time lies outside of 1970 to 2200"),
             () if self.latency == Some(0) => Some("a latency of 0 is none: leave it out where no answer came"),
             () if self.latency.is_some_and(|latency| latency > Self::MAX_LATENCY) => {
                 Some("the latency is longer than an hour")

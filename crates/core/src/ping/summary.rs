@@ -129,7 +129,9 @@ mod tests {
             })
             .collect();
         let (mut single, mut summed) = (PingSummary::default(), PingSummary::default());
-        pings.iter().for_each(|ping| single.add_ping(ping));
+        for ping in &pings {
+            single.add_ping(ping);
+        }
         let plan = super::super::PingPlan::new(&pings, []);
         plan.buckets.iter().filter(|b| b.resolution == Resolution::Minute).for_each(|b| summed.add_bucket(b));
         assert_eq!(single, summed);

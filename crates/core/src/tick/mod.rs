@@ -40,6 +40,9 @@ pub struct Tick {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TickFlags(pub u8);
 
+/// Times that a segment can be named after, and that a sum of time cannot pass: 1970 until 2200.
+pub(crate) const TIMES: std::ops::Range<i64> = 0..7_258_118_400_000_000_000;
+
 impl TickFlags {
     /// Only one of bid and ask is there.
     pub const ONE_SIDED: Self = Self(1);
@@ -109,11 +112,8 @@ impl Tick {
             () if self.symbol.contains('\0') || self.source.contains('\0') => Some("a name holds a zero byte"),
             () if self.bid.is_none() && self.ask.is_none() => Some("neither bid nor ask is there"),
             () if self.seq > Self::MAX_SEQ => Some("seq is greater than 2^63 - 1"),
-            () if !Self::TIMES.contains(&self.time.0) => Some("the time lies outside of 1970 to 2200"),
+            () if !TIMES.contains(&self.time.0) => Some("the time lies outside of 1970 to 2200"),
             () => None,
         }
     }
-
-    /// Times that a segment can be named after: 1970 until 2200.
-    const TIMES: std::ops::Range<i64> = 0..7_258_118_400_000_000_000;
 }

@@ -71,7 +71,7 @@ pub trait TickStore {
     /// nothing was added stays as it is. `Invalid` when there is no such day, `Unsupported` where the backend has none.
     async fn seal(&self, day: Timestamp) -> Result<Segment>;
 
-    /// Turns a sealed day back.
+    /// Turns a sealed day back. `Invalid` when the day is not sealed.
     async fn unseal(&self, day: Timestamp) -> Result<Segment>;
 
     /// Removes a whole day and says how many ticks it had.

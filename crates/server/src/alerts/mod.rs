@@ -63,7 +63,9 @@ impl Alerts {
     pub(crate) fn observe(&self, pings: &[Ping]) {
         let now = Timestamp::now();
         let mut state = self.state();
-        pings.iter().for_each(|ping| state.engine.observe(ping, now));
+        for ping in pings {
+            state.engine.observe(ping, now);
+        }
     }
 
     /// Looks at all rules once a second until `stop`.

@@ -1,8 +1,11 @@
-//! Bodies of requests: a small JSON object that is read strictly, or records in one of the formats.
+//! Bodies of requests: a small JSON object that is read strictly, and what is said of records that cannot be.
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Json, Request};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tallybook_formats::BadRecord;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 
@@ -28,5 +31,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
                 Err(ApiError::invalid_body(reason))
             }
         }
+    }
+}
+
+/// A record that cannot be stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LineError {
+    /// Its line, or its place in the array, from 1.
+    line: u64,
+    error: String,
+}
+
+impl From<BadRecord> for LineError {
+    fn from(bad: BadRecord) -> Self {
+        Self { line: bad.line, error: bad.error }
     }
 }

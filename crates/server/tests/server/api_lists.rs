@@ -173,7 +173,7 @@ async fn a_token_of_another_list_is_refused() {
 #[tokio::test]
 async fn a_page_costs_the_same_number_of_reads_however_long_it_is() {
     let store = Arc::new(Watched::default());
-    let server = Setup::new().store(store.clone()).start().await;
+    let server = Setup::new().without_probes().store(store.clone()).start().await;
     Catalogue::shop().put_into(&*store).await;
     let reads = async |path: &str| {
         let before = store.reads();

@@ -59,6 +59,12 @@ impl Setup {
         self
     }
 
+    /// Only what a test asks for is then read from the store.
+    pub(crate) fn without_probes(mut self) -> Self {
+        self.options.probe_targets = false;
+        self
+    }
+
     pub(crate) fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = store;
         self

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use tallybook_core::{
-    Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Query, Result, RowPage, Store, Table,
-    Timestamp,
+    Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Query, Result, RowPage, Segment, Store,
+    SymbolSummary, Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
 use tallybook_store_memory::MemoryStore;
 
@@ -25,6 +25,33 @@ impl Watched {
 
     pub(crate) fn fail_with(&self, kind: Option<ErrorKind>) {
         *self.failing.lock().unwrap() = kind;
+    }
+}
+
+#[async_trait]
+impl TickStore for Watched {
+    async fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
+        self.inner.ticks(query).await
+    }
+
+    async fn symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>> {
+        self.inner.symbols(range).await
+    }
+
+    async fn segments(&self) -> Result<Vec<Segment>> {
+        self.inner.segments().await
+    }
+
+    async fn seal(&self, day: Timestamp) -> Result<Segment> {
+        self.inner.seal(day).await
+    }
+
+    async fn unseal(&self, day: Timestamp) -> Result<Segment> {
+        self.inner.unseal(day).await
+    }
+
+    async fn drop_segment(&self, day: Timestamp) -> Result<u64> {
+        self.inner.drop_segment(day).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use tallybook_core::{Result, Segment, SymbolSummary, Tick, TickQuery, TimeRange};
+use tallybook_core::{Result, TimeRange};
 
 use super::day::Day;
 use super::folder::Folder;
@@ -44,7 +44,7 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Days {
     pub(crate) folder: Folder,
-    days: RwLock<BTreeMap<Day, Arc<Entry>>>,
+    entries: RwLock<BTreeMap<Day, Arc<Entry>>>,
     kept: Mutex<Kept>,
     closing: AtomicBool,
 }
@@ -59,7 +59,7 @@ impl Days {
     pub(crate) fn new(folder: Folder, days: BTreeMap<Day, (State, Revisions)>) -> Self {
         let entry = |(state, revisions)| Entry { state: RwLock::new(state), revisions: Mutex::new(Some(revisions)) };
         let days = days.into_iter().map(|(day, known)| (day, Arc::new(entry(known)))).collect();
-        Self { folder, days: RwLock::new(days), kept: Mutex::default(), closing: AtomicBool::new(false) }
+        Self { folder, entries: RwLock::new(days), kept: Mutex::default(), closing: AtomicBool::new(false) }
     }
 
     /// Ends seals and unseals that are under way.
@@ -76,13 +76,13 @@ impl Days {
         if range.from >= range.to {
             return Vec::new();
         }
-        let days = self.days.read().unwrap_or_else(PoisonError::into_inner);
+        let days = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         days.range(Day::of(range.from)..=Day::of(range.to.earlier(1))).map(|(day, _)| *day).collect()
     }
 
     /// All days, the earliest first.
     pub(crate) fn all(&self) -> Vec<Day> {
-        self.days.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
     pub(crate) fn state(&self, day: Day) -> Option<State> {
@@ -105,7 +105,7 @@ impl Days {
     /// Changes where the ticks of a day are, with nobody reading it meanwhile; `work` may move its files.
     pub(crate) fn alone<T>(&self, day: Day, work: impl FnOnce(&mut State) -> T) -> T {
         let entry = {
-            let mut days = self.days.write().unwrap_or_else(PoisonError::into_inner);
+            let mut days = self.entries.write().unwrap_or_else(PoisonError::into_inner);
             let new = || Arc::new(Entry { state: RwLock::default(), revisions: Mutex::new(None) });
             days.entry(day).or_insert_with(new).clone()
         };
@@ -114,7 +114,7 @@ impl Days {
         self.forget(day);
         let answer = work(&mut state);
         if !state.database && !state.parquet {
-            self.days.write().unwrap_or_else(PoisonError::into_inner).remove(&day);
+            self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(&day);
         }
         answer
     }
@@ -131,58 +131,6 @@ impl Days {
             self.give_back(day, database);
         }
         Ok(Some(answer))
-    }
-
-    /// A page of ticks, from as many days as it takes.
-    pub(crate) fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
-        let mut range = query.range;
-        if let Some(after) = query.after {
-            if query.newest_first {
-                range.to = range.to.min(tallybook_core::Timestamp(after.time.0.saturating_add(1)));
-            } else {
-                range.from = range.from.max(after.time);
-            }
-        }
-        let mut days = self.within(range);
-        if query.newest_first {
-            days.reverse();
-        }
-        let mut ticks = Vec::new();
-        for day in days {
-            let rest = query.limit - ticks.len();
-            if rest == 0 {
-                break;
-            }
-            let query = TickQuery { limit: rest, ..query.clone() };
-            let found = self.with(day, |view| view.ticks(&query))?.unwrap_or_default();
-            if ticks.is_empty() { ticks = found } else { ticks.extend(found) }
-        }
-        Ok(ticks)
-    }
-
-    pub(crate) fn symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>> {
-        let mut all = BTreeMap::new();
-        for day in self.within(range) {
-            add_symbols(&mut all, self.with(day, |view| view.symbols())?.unwrap_or_default());
-        }
-        Ok(all.into_values().collect())
-    }
-
-    pub(crate) fn segments(&self) -> Result<Vec<Segment>> {
-        let mut segments = Vec::new();
-        for day in self.all() {
-            segments.extend(self.segment(day)?);
-        }
-        Ok(segments)
-    }
-
-    /// What there is of a day; nothing where it has no ticks.
-    pub(crate) fn segment(&self, day: Day) -> Result<Option<Segment>> {
-        let segment = self.with(day, |view| {
-            let bytes = self.folder.bytes(day);
-            Ok(Segment { day: day.start(), count: view.count()?, bytes, sealed: view.state.parquet })
-        })?;
-        Ok(segment.filter(|segment| segment.count > 0))
     }
 
     /// The opened Parquet file of a day that has one.
@@ -235,7 +183,7 @@ impl Days {
     }
 
     fn entry(&self, day: Day) -> Option<Arc<Entry>> {
-        self.days.read().unwrap_or_else(PoisonError::into_inner).get(&day).cloned()
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&day).cloned()
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -245,17 +193,4 @@ impl Days {
 
 fn shared(entry: &Entry) -> RwLockReadGuard<'_, State> {
     entry.state.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Adds up what several places have of each symbol.
-pub(crate) fn add_symbols(all: &mut BTreeMap<Arc<str>, SymbolSummary>, more: Vec<SymbolSummary>) {
-    for symbol in more {
-        if let Some(known) = all.get_mut(&symbol.symbol) {
-            known.count += symbol.count;
-            known.first = known.first.min(symbol.first);
-            known.last = known.last.max(symbol.last);
-        } else {
-            all.insert(symbol.symbol.clone(), symbol);
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use tallybook_core::{Error, Result, Timestamp};
@@ -13,7 +13,9 @@ use crate::error::io_failed;
 
 const OPERATION: &str = "opening the store";
 /// How every SQLite database begins.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const DATABASE_MAGIC: &[u8] = b"SQLite format 3\0";
+/// How every Parquet file ends.
+const PARQUET_MAGIC: &[u8] = b"PAR1";
 
 /// Which files a day has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,22 +87,20 @@ impl Folder {
         remove_with_logs(&self.database(day))
     }
 
-    /// Moves a damaged database, with its log, out of the way. What is in it can still be saved by hand.
-    pub(crate) fn put_aside(&self, day: Day, operation: &'static str) -> Result<()> {
-        let path = self.database(day);
+    /// Moves a damaged file, with its log, out of the way. What is in it can still be saved by hand.
+    pub(crate) fn put_aside(&self, day: Day, path: &Path, operation: &'static str) -> Result<()> {
         let now = Timestamp::now().to_string();
         let moment: String = now.split('.').next().unwrap_or_default().replace(['-', ':'], "");
         let put = format!("{}.corrupt-{moment}Z", path.display());
-        let moved = move_if_there(&beside(&path, "-wal"), Path::new(&format!("{put}-wal")))
-            .and_then(|()| remove_if_there(&beside(&path, "-shm")))
-            .and_then(|()| fs::rename(&path, &put))
+        let moved = move_if_there(&beside(path, "-wal"), Path::new(&format!("{put}-wal")))
+            .and_then(|()| remove_if_there(&beside(path, "-shm")))
+            .and_then(|()| fs::rename(path, &put))
             .and_then(|()| self.sync(day));
         moved.map_err(|error| {
             Error::corrupt(operation, format!("{} is damaged and cannot be renamed; move it away", path.display()))
                 .with_source(error)
         })?;
-        tracing::error!(file = %path.display(), %put, "a damaged file of ticks was put aside and a new one is begun; \
-            restore the ticks in it from a backup, or with `sqlite3 FILE .recover`");
+        tracing::error!(file = %path.display(), %put, "a damaged file of ticks was put aside; restore it from a backup");
         Ok(())
     }
 
@@ -128,10 +128,10 @@ impl Folder {
         let Some(day) = Day::parse(date).filter(|day| self.file(*day, extension) == file) else { return Ok(()) };
         let files = days.entry(day).or_default();
         match extension {
-            "parquet" => files.parquet = true,
-            "db-wal" => files.log = true,
+            "parquet" if is_parquet(file) => files.parquet = true,
             "db" if is_database(file) => files.database = true,
-            "db" => self.put_aside(day, OPERATION)?,
+            "parquet" | "db" => self.put_aside(day, file, OPERATION)?,
+            "db-wal" => files.log = true,
             "parquet.sealing" | "db.unsealing" | "db.unsealing-wal" | "db.unsealing-shm" => {
                 fs::remove_file(file).map_err(|error| unreadable(file, error))?;
             }
@@ -143,9 +143,23 @@ impl Folder {
 
 /// An empty file is one, too: SQLite makes it before it writes to it.
 fn is_database(path: &Path) -> bool {
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
-    read.is_ok() && (start.is_empty() || start == MAGIC)
+    let start = File::open(path).and_then(|file| some_bytes(&file));
+    start.is_ok_and(|start| start.is_empty() || start == DATABASE_MAGIC)
+}
+
+/// Looks at the end: a file that was cut off has none.
+fn is_parquet(path: &Path) -> bool {
+    let end = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::End(-(PARQUET_MAGIC.len() as i64)))?;
+        some_bytes(&file)
+    });
+    end.is_ok_and(|end| end == PARQUET_MAGIC)
+}
+
+fn some_bytes(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(DATABASE_MAGIC.len() as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// `x.db-wal` beside `x.db`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::Row;
-use tallybook_core::{Decimal, Tick, TickFlags, Timestamp};
+use tallybook_core::{Decimal, DecimalError, Tick, TickFlags, Timestamp};
 
 /// What few ticks differ in, beside their source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,9 +81,9 @@ impl Form {
             symbol: symbol.clone(),
             time,
             seq: u64::try_from(seq).ok()?,
-            bid: price(bid, self.bid_divisor)?,
-            ask: price(ask, self.ask_divisor)?,
-            volume: price(volume, self.volume_divisor)?,
+            bid: price(bid, self.bid_divisor).ok()?,
+            ask: price(ask, self.ask_divisor).ok()?,
+            volume: price(volume, self.volume_divisor).ok()?,
             source: source.clone(),
             flags: TickFlags(self.flags),
             received: Timestamp(time.0.wrapping_add(received)),
@@ -91,13 +91,13 @@ impl Form {
     }
 }
 
-/// `Some(None)` for an absent one.
-fn price(mantissa: i64, divisor: i64) -> Option<Option<Decimal>> {
+/// Nothing for an absent one.
+fn price(mantissa: i64, divisor: i64) -> Result<Option<Decimal>, DecimalError> {
     if divisor == 0 {
-        return Some(None);
+        return Ok(None);
     }
-    let scale = u8::try_from(divisor.checked_ilog10()?).ok()?;
-    Decimal::new(mantissa, scale).ok().map(Some)
+    let scale = divisor.checked_ilog10().and_then(|scale| u8::try_from(scale).ok()).ok_or(DecimalError::TooLong)?;
+    Decimal::new(mantissa, scale).map(Some)
 }
 
 #[cfg(test)]

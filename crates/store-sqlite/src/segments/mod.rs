@@ -11,6 +11,8 @@ mod days;
 mod folder;
 mod follow;
 mod form;
+mod names;
+mod queries;
 mod reader;
 mod recover;
 mod seal;

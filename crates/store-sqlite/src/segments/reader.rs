@@ -13,6 +13,10 @@ use super::form::{Form, Numbers};
 use crate::error::failed;
 
 const OPERATION: &str = "reading ticks";
+const OLDEST_FIRST: &str = "SELECT ts, seq, form, bid, ask, volume, received FROM tick \
+    WHERE symbol = ?1 AND (ts, seq) > (?2, ?3) AND (ts, seq) < (?4, ?5) ORDER BY ts, seq LIMIT ?6";
+const NEWEST_FIRST: &str = "SELECT ts, seq, form, bid, ask, volume, received FROM tick \
+    WHERE symbol = ?1 AND (ts, seq) > (?2, ?3) AND (ts, seq) < (?4, ?5) ORDER BY ts DESC, seq DESC LIMIT ?6";
 
 /// A connection to one day, with what it has learnt of it.
 #[derive(Debug)]
@@ -49,13 +53,7 @@ impl DayReader {
         let (after, before) = if query.newest_first { (None, query.after) } else { (query.after, None) };
         let lower = lower_bound(self.day, query.range.from, after);
         let upper = upper_bound(self.day, query.range.to, before);
-        let sql = if query.newest_first {
-            "SELECT ts, seq, form, bid, ask, volume, received FROM tick \
-             WHERE symbol = ?1 AND (ts, seq) > (?2, ?3) AND (ts, seq) < (?4, ?5) ORDER BY ts DESC, seq DESC LIMIT ?6"
-        } else {
-            "SELECT ts, seq, form, bid, ask, volume, received FROM tick \
-             WHERE symbol = ?1 AND (ts, seq) > (?2, ?3) AND (ts, seq) < (?4, ?5) ORDER BY ts, seq LIMIT ?6"
-        };
+        let sql = if query.newest_first { NEWEST_FIRST } else { OLDEST_FIRST };
         let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
         let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![symbol, lower.0, lower.1, upper.0, upper.1, limit]).map_err(error)?;
@@ -149,5 +147,24 @@ impl DayReader {
 
     fn misread(&self) -> Error {
         Error::corrupt(OPERATION, format!("the segment of {} holds a tick that is none; restore a backup", self.day))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segments::database::open_writer;
+
+    #[test]
+    fn a_page_is_one_range_of_the_key_in_both_directions() {
+        let folder = tempfile::tempdir().unwrap();
+        let day = Day::parse("2023-11-14").unwrap();
+        let database = open_writer(&folder.path().join("day.db"), day, None).unwrap();
+        for sql in [OLDEST_FIRST, NEWEST_FIRST] {
+            let plan: String = database
+                .query_row(&format!("EXPLAIN QUERY PLAN {sql}"), params![1, 2, 3, 4, 5, 6], |row| row.get(3))
+                .unwrap();
+            assert_eq!(plan, "SEARCH tick USING PRIMARY KEY (symbol=? AND (ts,seq)>(?,?) AND (ts,seq)<(?,?))");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
-use tallybook_core::{Error, Result};
+use tallybook_core::{Error, ErrorKind, Result};
 
 use super::database::{Refusal, open_writer};
 use super::day::Day;
@@ -43,38 +43,42 @@ fn listed(main: &Connection) -> rusqlite::Result<BTreeMap<Day, Revisions>> {
 
 /// Opens the files of a day, so that of two truths one goes and a log is emptied. `None` where nothing of ours is left.
 fn examine(folder: &Folder, day: Day, files: Files, known: Option<Revisions>) -> Result<Option<(State, Revisions)>> {
-    let mut state = State { database: files.database, parquet: files.parquet };
-    let sealed = if files.parquet { Some(Sealed::open(&folder.parquet(day))?) } else { None };
     let mut revisions: Vec<i64> = known.into_iter().flat_map(|known| [known.first, known.last]).collect();
-    if files.database {
-        let path = folder.database(day);
-        match open_writer(&path, day, sealed.as_ref().map(Sealed::id)) {
-            Err(Refusal::Damaged(_)) => {
-                folder.put_aside(day, OPERATION)?;
-                state.database = false;
-            }
-            Err(refusal @ (Refusal::Foreign | Refusal::Newer)) => {
-                tracing::error!(error = %refusal.into_error(OPERATION, &path), "a file of ticks is left out");
-                state.database = false;
-            }
-            Err(refusal @ Refusal::Failed(_)) => return Err(refusal.into_error(OPERATION, &path)),
-            Ok(database) => {
-                let role = Role::of(&database, sealed.as_ref()).map_err(|error| failed(OPERATION, error))?;
-                let touched: Option<(i64, i64)> = touched(&database).map_err(|error| failed(OPERATION, error))?;
-                revisions.extend(touched.into_iter().flat_map(|(first, last)| [first, last]));
-                // The last one to close it empties its log.
-                drop(database);
-                finish(folder, day, role, &mut state)?;
-            }
-        }
+    let sealed = if files.parquet { open_sealed(folder, day)? } else { None };
+    let database = if files.database { open_database(folder, day, sealed.as_ref())? } else { None };
+    let mut state = State { database: database.is_some(), parquet: sealed.is_some() };
+    if let Some(database) = database {
+        let error = |error| failed(OPERATION, error);
+        revisions.extend(touched(&database).map_err(error)?.into_iter().flat_map(|(first, last)| [first, last]));
+        let role = sealed.as_ref().map_or(Ok(Role::Lives), |sealed| Role::beside(sealed, &database)).map_err(error)?;
+        // The last one to close it empties its log.
+        drop(database);
+        finish(folder, day, role, &mut state)?;
     }
-    if state.parquet {
-        revisions.extend(sealed.iter().map(Sealed::revision));
-    }
-    let found = state.database || state.parquet;
+    revisions.extend(sealed.iter().map(Sealed::revision));
     let (first, last) = (revisions.iter().min(), revisions.iter().max());
     let revisions = Revisions { first: first.copied().unwrap_or(1), last: last.copied().unwrap_or(1) };
-    Ok(found.then_some((state, revisions)))
+    Ok((state.database || state.parquet).then_some((state, revisions)))
+}
+
+fn open_sealed(folder: &Folder, day: Day) -> Result<Option<Sealed>> {
+    let path = folder.parquet(day);
+    match Sealed::open(&path) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => folder.put_aside(day, &path, OPERATION).map(|()| None),
+        opened => opened.map(Some),
+    }
+}
+
+fn open_database(folder: &Folder, day: Day, sealed: Option<&Sealed>) -> Result<Option<Connection>> {
+    let path = folder.database(day);
+    match open_writer(&path, day, sealed.map(Sealed::id)) {
+        Err(Refusal::Damaged(_)) => folder.put_aside(day, &path, OPERATION).map(|()| None),
+        Err(refusal @ (Refusal::Foreign | Refusal::Newer)) => {
+            tracing::error!(error = %refusal.into_error(OPERATION, &path), "a file of ticks is left out");
+            Ok(None)
+        }
+        opened => opened.map(Some).map_err(|refusal| refusal.into_error(OPERATION, &path)),
+    }
 }
 
 /// What a database is to the Parquet file beside it.
@@ -86,17 +90,21 @@ enum Role {
     WasSealed,
     /// All of the Parquet file is in it.
     WasUnsealed,
+    /// Somebody has laid the one beside the other: neither can hold all of the other.
+    Strange,
 }
 
 impl Role {
-    fn of(database: &Connection, sealed: Option<&Sealed>) -> rusqlite::Result<Self> {
-        let Some(sealed) = sealed else { return Ok(Self::Lives) };
-        database.query_row("SELECT base, unsealing FROM segment", [], |row| {
+    fn beside(sealed: &Sealed, database: &Connection) -> rusqlite::Result<Self> {
+        let sql = "SELECT base, unsealing, (SELECT coalesce(sum(count), 0) FROM symbol) FROM segment";
+        database.query_row(sql, [], |row| {
             let (base, unsealing): (Option<String>, bool) = (row.get(0)?, row.get(1)?);
-            Ok(match (base, unsealing) {
-                (Some(base), false) if base == sealed.id() => Self::Lives,
-                (Some(base), true) if base == sealed.id() => Self::WasUnsealed,
-                _ => Self::WasSealed,
+            let count = row.get::<_, i64>(2)?.cast_unsigned();
+            Ok(match base.is_some_and(|base| base == sealed.id()) {
+                true if !unsealing => Self::Lives,
+                true if count >= sealed.count() => Self::WasUnsealed,
+                false if count <= sealed.count() => Self::WasSealed,
+                _ => Self::Strange,
             })
         })
     }
@@ -106,6 +114,10 @@ impl Role {
 fn finish(folder: &Folder, day: Day, role: Role, state: &mut State) -> Result<()> {
     let removed = match role {
         Role::Lives => return Ok(()),
+        Role::Strange => {
+            state.database = false;
+            return folder.put_aside(day, &folder.database(day), OPERATION);
+        }
         Role::WasSealed => {
             state.database = false;
             folder.remove_database(day)

@@ -102,7 +102,10 @@ pub(super) fn discard(path: &Path) {
 pub(crate) fn drop_segment(writers: &mut Writers, day: Day) -> Result<u64> {
     const OPERATION: &str = "dropping a segment";
     let days = writers.days().clone();
-    let Some(count) = days.with(day, |view| view.count())? else { return Ok(0) };
+    if days.state(day).is_none() {
+        return Ok(0);
+    }
+    let count = days.segment(day)?.map_or(0, |segment| segment.count);
     writers.let_go(day).map_err(|error| failed(OPERATION, error))?;
     days.alone(day, |state| {
         let folder = &days.folder;

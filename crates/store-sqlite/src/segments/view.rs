@@ -6,7 +6,8 @@ use std::iter::Peekable;
 use tallybook_core::{Result, SymbolSummary, Tick, TickQuery};
 
 use super::day::Day;
-use super::days::{State, add_symbols};
+use super::days::State;
+use super::queries::add_symbols;
 use super::reader::{DayReader, Touched};
 use super::sealed::Sealed;
 

@@ -10,6 +10,7 @@ use tallybook_core::{Ack, Batch, BatchId, Counts, Result, Tick, TickKey, Timesta
 use super::database::{Refusal, open_writer};
 use super::day::Day;
 use super::form::Form;
+use super::names::Names;
 use super::sealed::Sealed;
 use super::touched;
 use crate::error::{commit_failed, failed};
@@ -18,8 +19,6 @@ use crate::wal::{Wal, WalLimits};
 
 pub(crate) const COMMITTING: &str = "committing a batch";
 const COPYING: &str = "copying a segment";
-/// Names remembered; past that, they are asked for again.
-const NAMES_MAX: usize = 65_536;
 
 /// The connection that writes to a day, and what it has to remember.
 #[derive(Debug)]
@@ -34,13 +33,6 @@ pub(crate) struct DayWriter {
     touched: i64,
     /// The rest of the day, where it was sealed.
     base: Option<Arc<Sealed>>,
-}
-
-/// The ids of the file's symbols and forms, as far as they were asked for.
-#[derive(Debug, Default)]
-struct Names {
-    symbols: HashMap<Arc<str>, i64>,
-    forms: HashMap<Arc<str>, HashMap<Form, i64>>,
 }
 
 impl DayWriter {
@@ -59,9 +51,7 @@ impl DayWriter {
     /// Adds the batch's ticks of this day, whole or not at all, and at most once.
     pub(crate) fn apply(&mut self, batch: &Batch, ticks: &[&Tick], revision: i64) -> Result<Counts> {
         self.sync_commits(batch.ack == Ack::Durable).map_err(|error| failed(COMMITTING, error))?;
-        if self.names.symbols.len() + self.names.forms.len() > NAMES_MAX {
-            self.names = Names::default();
-        }
+        self.names.keep_small();
         let applied = self.apply_in_transaction(batch.id, ticks, revision);
         if applied.is_err() {
             // Some of their ids went with the transaction.
@@ -242,56 +232,4 @@ fn insert(
         touched::note(connection, revision, id, (day.offset(first), day.offset(last)))?;
     }
     Ok(stored.cast_unsigned())
-}
-
-impl Names {
-    /// The id of a symbol; one that is new begins with no ticks, between these times.
-    fn symbol(
-        &mut self,
-        connection: &Connection,
-        name: &Arc<str>,
-        first: Timestamp,
-        last: Timestamp,
-    ) -> rusqlite::Result<i64> {
-        if let Some(id) = self.symbols.get(name) {
-            return Ok(*id);
-        }
-        let found = connection
-            .prepare_cached("SELECT id FROM symbol WHERE name = ?")?
-            .query_row([name], |row| row.get(0))
-            .optional()?;
-        let id = match found {
-            Some(id) => id,
-            None => connection
-                .prepare_cached("INSERT INTO symbol (name, count, first, last) VALUES (?1, 0, ?2, ?3)")?
-                .insert(params![name, first.0, last.0])?,
-        };
-        self.symbols.insert(name.clone(), id);
-        Ok(id)
-    }
-
-    fn form(&mut self, connection: &Connection, source: &Arc<str>, form: Form) -> rusqlite::Result<i64> {
-        if let Some(id) = self.forms.get(source).and_then(|forms| forms.get(&form)) {
-            return Ok(*id);
-        }
-        let values = params![source, form.flags(), form.bid_divisor, form.ask_divisor, form.volume_divisor];
-        let found = connection
-            .prepare_cached(
-                "SELECT id FROM form WHERE source = ?1 AND flags = ?2 AND bid_divisor = ?3 AND ask_divisor = ?4 \
-                 AND volume_divisor = ?5",
-            )?
-            .query_row(values, |row| row.get(0))
-            .optional()?;
-        let id = match found {
-            Some(id) => id,
-            None => connection
-                .prepare_cached(
-                    "INSERT INTO form (source, flags, bid_divisor, ask_divisor, volume_divisor) \
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .insert(values)?,
-        };
-        self.forms.entry(source.clone()).or_default().insert(form, id);
-        Ok(id)
-    }
 }

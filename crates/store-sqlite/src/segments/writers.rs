@@ -117,16 +117,17 @@ impl Writers {
 
     /// The writer of a day, whose database is made if it is not there.
     fn open(&mut self, day: Day) -> Result<&mut DayWriter> {
-        let writer = match self.open.iter().position(|writer| writer.day == day) {
-            Some(place) => self.open.remove(place),
-            None => {
-                while self.open.len() >= OPEN_MAX {
-                    close(self.open.remove(0));
-                }
-                self.open_anew(day)?
+        let writer = if let Some(place) = self.open.iter().position(|writer| writer.day == day) {
+            self.open.remove(place)
+        } else {
+            while self.open.len() >= OPEN_MAX {
+                close(self.open.remove(0));
             }
+            self.open_anew(day)?
         };
-        Ok(self.open.push_mut(writer))
+        self.open.push(writer);
+        let last = self.open.len() - 1;
+        Ok(&mut self.open[last])
     }
 
     fn open_anew(&self, day: Day) -> Result<DayWriter> {
@@ -149,7 +150,7 @@ impl Writers {
             Err(refusal) if refusal.is_damage(&path) => {
                 days.alone(day, |state| {
                     state.database = false;
-                    days.folder.put_aside(day, COMMITTING)
+                    days.folder.put_aside(day, &path, COMMITTING)
                 })?;
                 open()
             }

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod feed;
 mod full_disk;
 mod opening;
 mod pings;
 mod retention;
 mod schema;
+mod seal;
 mod support;
+mod ticks;
 mod views;
 mod wal;

@@ -21,7 +21,7 @@ async fn random_load_with_faults(seed: u64, ack: AckLevel, when_full: WhenFull) 
     store.chaos.fail_at_random(seed);
     store.chaos.refuse(|table, row| is_span(table, row, "bad"));
     let queue = QueueOptions { ack, when_full, max_pending_rows: 200, ..QueueOptions::default() };
-    let writer = start(&store, WriterOptions { flush_rows: 60, ..with_queue(queue) });
+    let writer = start(&store, &WriterOptions { flush_rows: 60, ..with_queue(queue) });
 
     let callers = (0..20).map(|caller: u64| {
         let writer = writer.clone();
@@ -91,7 +91,7 @@ async fn every_record_is_accounted_for_and_stored_once_while_the_store_fails_in_
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_account_balances_whenever_another_thread_looks() {
     let store = Unruly::new();
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let callers: Vec<_> = (0..8)
         .map(|caller| {
             let writer = writer.clone();
@@ -104,7 +104,7 @@ async fn the_account_balances_whenever_another_thread_looks() {
         .collect();
     while !callers.iter().all(tokio::task::JoinHandle::is_finished) {
         account(&writer.stats());
-        tokio::task::yield_now().await;
+        sleep(Duration::from_millis(1)).await;
     }
     for caller in callers {
         caller.await.unwrap();
@@ -117,7 +117,7 @@ async fn the_account_balances_whenever_another_thread_looks() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_cannot_be_read_offers_nothing_and_is_counted() {
     let store = Unruly::new();
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let whole = request(["a", "b"]);
     let cut = whole.slice(..whole.len() - 1);
     assert!(matches!(writer.telemetry(Signal::Span, cut, Timestamp::now()).await, Err(Refused::Decode(_))));
@@ -132,7 +132,7 @@ async fn a_caller_that_goes_away_leaves_a_balanced_account() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_secs(10));
     let options = with_queue(QueueOptions { max_pending_rows: 1, ..QueueOptions::default() });
-    let writer = start(&store, options);
+    let writer = start(&store, &options);
     // The first is being committed, the second is folded, the third waits for room.
     let callers: Vec<_> = ["a", "b", "c"]
         .map(|name| {
@@ -159,7 +159,7 @@ async fn a_caller_that_goes_away_leaves_a_balanced_account() {
 #[tokio::test]
 async fn a_large_request_is_counted_like_a_small_one() {
     let store = Unruly::new();
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let observed = write(&writer, (0..40_000).map(|name| format!("name-{}", name % 100))).await.unwrap();
     assert_eq!((observed.records, observed.rejected), (40_000, 0));
     assert_eq!(store.spans().await.values().sum::<u64>(), 40_000);

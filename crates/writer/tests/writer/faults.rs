@@ -13,7 +13,7 @@ async fn a_batch_whose_fate_is_unclear_is_sent_again_under_its_name_and_counts_o
     for fault in [Fault::UnknownAfter, Fault::UnknownBefore, Fault::Unavailable] {
         let store = Unruly::new();
         store.fails(move |commit| if commit < 3 { fault } else { Fault::None });
-        let writer = start(&store, WriterOptions::default());
+        let writer = start(&store, &WriterOptions::default());
         write(&writer, ["a", "a"]).await.unwrap();
         let ids: Vec<_> = store.attempts().iter().map(|attempt| attempt.id).collect();
         assert_eq!(ids.len(), 4);
@@ -27,7 +27,7 @@ async fn a_batch_whose_fate_is_unclear_is_sent_again_under_its_name_and_counts_o
 async fn retries_back_off_and_stay_below_five_seconds_apart() {
     let store = Unruly::new();
     store.fails(|commit| if commit < 12 { Fault::Unavailable } else { Fault::None });
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     write(&writer, ["a"]).await.unwrap();
     let attempts = store.attempts();
     let waits: Vec<_> = attempts.windows(2).map(|pair| pair[1].begun - pair[0].ended).collect();
@@ -46,7 +46,7 @@ async fn nothing_is_lost_or_doubled_when_the_store_is_away_for_30_seconds() {
     let store = Unruly::new();
     let begun = Instant::now();
     store.fails(move |_| if begun.elapsed() < Duration::from_secs(30) { Fault::Unavailable } else { Fault::None });
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let callers: Vec<_> = (0..10)
         .map(|caller| {
             let writer = writer.clone();
@@ -86,7 +86,7 @@ async fn nothing_is_lost_or_doubled_when_the_store_is_away_for_30_seconds() {
 async fn a_bad_record_becomes_a_dead_letter_and_everything_else_is_stored() {
     let store = Unruly::new();
     store.chaos.refuse(|table, row| is_span(table, row, "bad"));
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let names: Vec<String> = (0..100).map(|name| format!("n{name}")).chain(["bad".into(), "bad".into()]).collect();
     let observed = write(&writer, &names).await.unwrap();
     assert!(observed.message.unwrap().contains("`span` takes no row"));
@@ -112,7 +112,7 @@ async fn a_bad_record_becomes_a_dead_letter_and_everything_else_is_stored() {
 async fn a_batch_that_is_split_reaches_the_store_in_its_order() {
     let store = Unruly::new();
     store.chaos.refuse(|table, row| is_span(table, row, "n33"));
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     write(&writer, (10..60).map(|name| format!("n{name}"))).await.unwrap();
 
     let changes = store.changes(&Cursor::START, 10_000).await.unwrap().changes;
@@ -131,7 +131,7 @@ async fn a_batch_that_is_split_reaches_the_store_in_its_order() {
 async fn a_request_of_which_nothing_could_be_stored_is_answered_as_rejected() {
     let store = Unruly::new();
     store.chaos.refuse(|table, row| is_span(table, row, "bad"));
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let observed = write(&writer, ["bad", "bad"]).await.unwrap();
     assert_eq!((observed.records, observed.rejected), (0, 2));
 }
@@ -140,7 +140,7 @@ async fn a_request_of_which_nothing_could_be_stored_is_answered_as_rejected() {
 async fn a_store_that_refuses_everything_even_dead_letters_is_reported_and_not_asked_for_ever() {
     let store = Unruly::new();
     store.chaos.refuse(|_, _| true);
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let observed = write(&writer, (0..2000).map(|name| format!("n{name}"))).await.unwrap();
     assert_eq!(observed.rejected, 2000);
     let asked = store.attempts().len();
@@ -165,7 +165,7 @@ async fn dead_letters_that_are_refused_do_not_hold_up_the_others() {
             || (table.name == DeadLetter::TABLE.name
                 && row.iter().any(|value| value.as_text().is_some_and(|t| t.contains("worse"))))
     });
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     write(&writer, ["a", "bad", "worse"]).await.unwrap();
     let letters = store.dead_letters().await;
     assert!(!letters.is_empty() && letters.iter().all(|letter| letter.record.contains("bad")));
@@ -178,7 +178,7 @@ async fn dead_letters_that_are_refused_do_not_hold_up_the_others() {
 async fn a_commit_that_hangs_is_unhealthy() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_secs(60));
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let caller = tokio::spawn({
         let writer = writer.clone();
         async move { write(&writer, ["a"]).await }
@@ -195,7 +195,7 @@ async fn a_commit_that_hangs_is_unhealthy() {
 async fn a_writer_that_died_of_a_defect_refuses_and_reports_it() {
     let store = Unruly::new();
     store.fails(|_| Fault::Panic);
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let committing = write(&writer, ["a"]);
     let pending = async {
         sleep(Duration::from_millis(500)).await;

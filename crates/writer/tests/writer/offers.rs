@@ -19,7 +19,7 @@ fn keys(ticks: &[Tick]) -> Vec<TickKey> {
 #[tokio::test(start_paused = true)]
 async fn an_offered_tick_is_in_memory_at_once_and_in_the_store_soon() {
     let store = Unruly::new();
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     for millis in [1, 3, 2] {
         writer.offer(tick("EURUSD", millis, 0)).unwrap();
     }
@@ -38,7 +38,7 @@ async fn an_offered_tick_is_in_memory_at_once_and_in_the_store_soon() {
 async fn what_four_threads_offer_is_stored_to_the_last_tick() {
     const EACH: usize = 20_000;
     let store = Unruly::new();
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let threads: Vec<_> = (0..4)
         .map(|thread| {
             let writer = writer.clone();
@@ -54,7 +54,7 @@ async fn what_four_threads_offer_is_stored_to_the_last_tick() {
         .collect();
     while !threads.iter().all(std::thread::JoinHandle::is_finished) {
         account_of(Family::Tick, &writer.stats());
-        tokio::task::yield_now().await;
+        sleep(Duration::from_millis(1)).await;
     }
     for thread in threads {
         thread.join().unwrap();
@@ -79,7 +79,7 @@ async fn offers_that_find_no_room_come_back_at_once_and_are_counted_as_the_polic
         store.chaos.delay(A_MINUTE);
         let queue = QueueOptions { when_full, max_pending_rows: 2, ..QueueOptions::default() };
         let ticks = TickOptions { queue, ..TickOptions::default() };
-        let writer = start(&store, WriterOptions { ticks, ..WriterOptions::default() });
+        let writer = start(&store, &WriterOptions { ticks, ..WriterOptions::default() });
         let asked = Instant::now();
         let answers = [1, 2, 3, 4].map(|millis| writer.offer(tick("A", millis, 0)).is_ok());
         assert_eq!(answers, [true, true, false, false]);
@@ -98,18 +98,13 @@ async fn offers_that_find_no_room_come_back_at_once_and_are_counted_as_the_polic
 async fn a_stop_commits_what_was_offered_and_refuses_the_rest() {
     let store = Unruly::new();
     store.fails(|commit| if commit < 3 { Fault::UnknownAfter } else { Fault::None });
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     for millis in 0..1000 {
         writer.offer(unnumbered("EURUSD", millis)).unwrap();
     }
-    let request = tokio::spawn({
-        let writer = writer.clone();
-        async move { writer.ticks(vec![tick("X", 1, 0)]).await }
-    });
-    tokio::task::yield_now().await;
-    let stopped = writer.stop(A_MINUTE).await;
+    let (request, stopped) = tokio::join!(writer.ticks(vec![tick("X", 1, 0)]), writer.stop(A_MINUTE));
     assert_eq!((stopped.drained, stopped.records_left), (true, 0));
-    assert_eq!(request.await.unwrap().unwrap().counts.stored, 1);
+    assert_eq!(request.unwrap().counts.stored, 1);
     assert_eq!(writer.offer(tick("EURUSD", 1, 0)), Err(Refused::Stopping));
     assert_eq!(writer.ticks(vec![tick("EURUSD", 1, 0)]).await, Err(Refused::Stopping));
     let account = account_of(Family::Tick, &writer.stats());
@@ -121,7 +116,7 @@ async fn a_stop_commits_what_was_offered_and_refuses_the_rest() {
 async fn a_stop_that_cannot_write_ticks_gives_up_in_time_and_says_what_is_left() {
     let store = Unruly::new();
     store.fails(|_| Fault::Unavailable);
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let request = tokio::spawn({
         let writer = writer.clone();
         async move { writer.ticks(vec![tick("X", 1, 0), tick("X", 2, 0)]).await }
@@ -137,7 +132,7 @@ async fn a_stop_that_cannot_write_ticks_gives_up_in_time_and_says_what_is_left()
 #[tokio::test(start_paused = true)]
 async fn ticks_of_the_same_moment_are_all_kept_and_numbered_in_the_order_they_came() {
     let store = Unruly::new();
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     writer.offer(unnumbered("A", 1)).unwrap();
     for price in ["1.1", "1.2", "1.3"] {
         writer.offer(Tick { bid: price.parse().ok(), ..unnumbered("A", 2) }).unwrap();
@@ -154,11 +149,10 @@ async fn ticks_of_the_same_moment_are_all_kept_and_numbered_in_the_order_they_ca
 #[tokio::test(start_paused = true)]
 async fn two_writers_of_a_shared_store_number_ticks_apart() {
     let store = Unruly::shared();
-    let writers = [start(&store, WriterOptions::default()), start(&store, WriterOptions::default())];
+    let writers = [start(&store, &WriterOptions::default()), start(&store, &WriterOptions::default())];
     for writer in &writers {
         let ticks = (0..50).map(|millis| unnumbered("A", millis / 5)).collect();
         assert_eq!(writer.ticks(ticks).await.unwrap().counts.stored, 50);
-        // They start at different moments.
     }
     assert_eq!(store.ticks_of("A").await.len(), 100);
 }
@@ -167,7 +161,7 @@ async fn two_writers_of_a_shared_store_number_ticks_apart() {
 async fn what_is_remembered_has_limits_and_what_is_stored_has_none() {
     let store = Unruly::new();
     let ticks = TickOptions { ring_per_symbol: 10, max_ring_symbols: 2, max_ring_ticks: 15, ..TickOptions::default() };
-    let writer = start(&store, WriterOptions { ticks, ..WriterOptions::default() });
+    let writer = start(&store, &WriterOptions { ticks, ..WriterOptions::default() });
     for millis in 0..20 {
         for symbol in ["A", "B", "C"] {
             writer.offer(unnumbered(symbol, millis)).unwrap();

@@ -35,7 +35,7 @@ async fn busy_callers(writer: &Writer, count: usize, until: Instant) -> Duration
 async fn an_idle_writer_commits_at_once() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_millis(2));
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     for _ in 0..5 {
         sleep(Duration::from_secs(1)).await;
         let asked = Instant::now();
@@ -48,7 +48,7 @@ async fn an_idle_writer_commits_at_once() {
 async fn a_busy_writer_spends_at_most_a_fifth_of_its_time_on_commits() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_millis(20));
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let begun = Instant::now();
     let longest = busy_callers(&writer, 20, begun + Duration::from_secs(10)).await;
     let flushes = store.attempts().len();
@@ -63,7 +63,7 @@ async fn a_busy_writer_spends_at_most_a_fifth_of_its_time_on_commits() {
 async fn no_record_waits_for_more_than_a_second_for_its_flush_to_begin() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_millis(800));
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let begun = Instant::now();
     let longest = busy_callers(&writer, 5, begun + Duration::from_secs(20)).await;
     assert!(longest <= Duration::from_millis(1850), "{longest:?}");
@@ -75,7 +75,7 @@ async fn many_pending_rows_do_not_wait_for_the_pace() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_millis(200));
     let queue = QueueOptions { ack: AckLevel::Queued, ..QueueOptions::default() };
-    let writer = start(&store, WriterOptions { flush_rows: 500, ..with_queue(queue) });
+    let writer = start(&store, &WriterOptions { flush_rows: 500, ..with_queue(queue) });
     write(&writer, ["first"]).await.unwrap();
     sleep(Duration::from_millis(250)).await;
     assert_eq!(store.attempts().len(), 1);
@@ -92,7 +92,7 @@ async fn many_pending_rows_do_not_wait_for_the_pace() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_committed_when_nothing_came() {
     let store = Unruly::new();
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     write(&writer, [""; 0]).await.unwrap();
     sleep(Duration::from_secs(5)).await;
     assert!(store.attempts().is_empty());

@@ -13,7 +13,7 @@ use crate::support::{Unruly, account_of, ping, start, tick};
 #[tokio::test(start_paused = true)]
 async fn pings_are_stored_with_their_jitter_and_bad_ones_put_aside() {
     let store = Unruly::new();
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let pings = vec![ping("a", 1, Some(1_000)), ping("a", 2, Some(17_000)), ping("a", 3, None), ping("", 4, Some(1))];
     let accepted = writer.pings(pings).await.unwrap();
     assert_eq!((accepted.counts.stored, accepted.rejected), (3, 1));
@@ -34,7 +34,7 @@ async fn every_ping_and_tick_is_accounted_for_and_stored_once_while_the_store_fa
         store.chaos.delay(Duration::from_millis(3));
         store.chaos.fail_at_random(seed);
         store.refuse_ticks("REFUSED");
-        let writer = start(&store, WriterOptions::default());
+        let writer = start(&store, &WriterOptions::default());
         let callers: Vec<_> = (0..10)
             .map(|caller| {
                 let writer = writer.clone();

@@ -16,7 +16,7 @@ async fn full(when_full: WhenFull) -> (Arc<Unruly>, Writer) {
     let store = Unruly::new();
     store.chaos.delay(A_MINUTE);
     let queue = QueueOptions { ack: AckLevel::Queued, when_full, max_pending_rows: 1, ..QueueOptions::default() };
-    let writer = start(&store, with_queue(queue));
+    let writer = start(&store, &with_queue(queue));
     write(&writer, ["committing"]).await.unwrap();
     sleep(Duration::from_millis(1)).await;
     write(&writer, ["pending"]).await.unwrap();
@@ -53,7 +53,7 @@ async fn the_queue_is_bounded_by_bytes_too() {
     let store = Unruly::new();
     store.chaos.delay(A_MINUTE);
     let queue = QueueOptions { ack: AckLevel::Queued, max_pending_bytes: 1, ..QueueOptions::default() };
-    let writer = start(&store, with_queue(queue));
+    let writer = start(&store, &with_queue(queue));
     write(&writer, ["committing"]).await.unwrap();
     sleep(Duration::from_millis(1)).await;
     write(&writer, ["pending"]).await.unwrap();
@@ -71,7 +71,7 @@ async fn requests_that_wait_may_hold_only_so_many_bytes() {
         max_waiting_bytes: 1,
         ..QueueOptions::default()
     };
-    let writer = start(&store, with_queue(queue));
+    let writer = start(&store, &with_queue(queue));
     write(&writer, ["committing"]).await.unwrap();
     sleep(Duration::from_millis(1)).await;
     write(&writer, ["pending"]).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_queued_answer_does_not_wait_for_the_store_and_a_written_one_does() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_secs(3));
     for (ack, least, most) in [(AckLevel::Queued, 0, 0), (AckLevel::Written, 3, 4), (AckLevel::Durable, 3, 4)] {
-        let writer = start(&store, with_queue(QueueOptions { ack, ..QueueOptions::default() }));
+        let writer = start(&store, &with_queue(QueueOptions { ack, ..QueueOptions::default() }));
         let asked = Instant::now();
         write(&writer, ["a"]).await.unwrap();
         let took = asked.elapsed().as_secs();
@@ -123,7 +123,7 @@ async fn while_the_store_is_away_queued_requests_fill_the_queue_and_written_ones
     for (ack, taken) in [(AckLevel::Queued, true), (AckLevel::Written, false)] {
         let store = Unruly::new();
         store.fails(|_| Fault::Unavailable);
-        let writer = start(&store, with_queue(QueueOptions { ack, ..QueueOptions::default() }));
+        let writer = start(&store, &with_queue(QueueOptions { ack, ..QueueOptions::default() }));
         let first = tokio::spawn({
             let writer = writer.clone();
             async move { write(&writer, ["first"]).await }
@@ -141,7 +141,7 @@ async fn while_the_store_is_away_queued_requests_fill_the_queue_and_written_ones
 async fn everybody_in_a_flush_is_answered_together() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_millis(50));
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     write(&writer, ["first"]).await.unwrap();
     let callers: Vec<_> = (0..100)
         .map(|caller| {

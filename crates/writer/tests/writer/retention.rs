@@ -42,7 +42,7 @@ async fn old_buckets_and_dead_letters_are_removed_and_young_ones_stay() {
     let id = BatchId { source: SourceId::mint(), seq: 1 };
     store.commit(Arc::new(Batch { id, ack: Ack::Written, records })).await.unwrap();
 
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     sleep(Duration::from_secs(70)).await;
     let left = store.list_all::<TemplateBucket>(Query::new(1000)).await.unwrap();
     let mut left: Vec<(Window, i64)> =
@@ -71,7 +71,7 @@ async fn old_pings_and_ticks_go_as_the_plan_said_and_their_daily_sums_stay() {
     }
     assert_eq!((planned, plan.drop.len()), (3 + 2 + 1, 2));
 
-    let writer = start(&store, WriterOptions { retention, ..WriterOptions::default() });
+    let writer = start(&store, &WriterOptions { retention, ..WriterOptions::default() });
     sleep(Duration::from_secs(70)).await;
     let stats = writer.stats();
     assert_eq!((stats.pruned_rows, stats.dropped_days, stats.dropped_ticks), (planned, 2, 2));

@@ -11,7 +11,7 @@ use crate::support::{Fault, Unruly, account, start, with_queue, write};
 async fn a_stop_refuses_new_requests_and_commits_what_is_pending() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_millis(100));
-    let writer = start(&store, with_queue(QueueOptions { ack: AckLevel::Queued, ..QueueOptions::default() }));
+    let writer = start(&store, &with_queue(QueueOptions { ack: AckLevel::Queued, ..QueueOptions::default() }));
     for name in ["a", "b", "c"] {
         write(&writer, [name]).await.unwrap();
         sleep(Duration::from_millis(1)).await;
@@ -37,7 +37,7 @@ async fn a_stop_refuses_new_requests_and_commits_what_is_pending() {
 async fn everything_that_was_taken_before_the_stop_is_answered() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_millis(50));
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let callers: Vec<_> = (0..50)
         .map(|caller| {
             let writer = writer.clone();
@@ -64,7 +64,7 @@ async fn everything_that_was_taken_before_the_stop_is_answered() {
 async fn a_stop_that_cannot_write_gives_up_in_time_and_says_what_is_left() {
     let store = Unruly::new();
     store.fails(|_| Fault::Unavailable);
-    let writer = start(&store, WriterOptions::default());
+    let writer = start(&store, &WriterOptions::default());
     let caller = tokio::spawn({
         let writer = writer.clone();
         async move { write(&writer, ["a", "b"]).await }
@@ -98,7 +98,7 @@ async fn who_waits_for_room_learns_of_the_stop_at_once() {
         max_pending_rows: 1,
         ..QueueOptions::default()
     };
-    let writer = start(&store, with_queue(queue));
+    let writer = start(&store, &with_queue(queue));
     write(&writer, ["committing"]).await.unwrap();
     sleep(Duration::from_millis(1)).await;
     write(&writer, ["pending"]).await.unwrap();
@@ -119,7 +119,7 @@ async fn who_waits_for_room_learns_of_the_stop_at_once() {
 async fn a_stop_does_not_wait_for_a_commit_that_hangs() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_secs(3600));
-    let writer = start(&store, with_queue(QueueOptions { ack: AckLevel::Queued, ..QueueOptions::default() }));
+    let writer = start(&store, &with_queue(QueueOptions { ack: AckLevel::Queued, ..QueueOptions::default() }));
     write(&writer, ["a"]).await.unwrap();
     sleep(Duration::from_secs(1)).await;
     write(&writer, ["b"]).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_stop_does_not_wait_for_a_commit_that_hangs() {
 async fn a_writer_that_is_dropped_writes_what_it_has() {
     let store = Unruly::new();
     store.chaos.delay(Duration::from_millis(100));
-    let writer = start(&store, with_queue(QueueOptions { ack: AckLevel::Queued, ..QueueOptions::default() }));
+    let writer = start(&store, &with_queue(QueueOptions { ack: AckLevel::Queued, ..QueueOptions::default() }));
     write(&writer, ["a"]).await.unwrap();
     drop(writer);
     sleep(Duration::from_secs(1)).await;

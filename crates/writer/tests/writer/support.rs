@@ -13,8 +13,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use tallybook_conformance::Chaos;
 use tallybook_core::{
-    ALL_SERVICES, Ack, Batch, BatchId, Changes, Committed, Condition, Cursor, DeadLetter, Error, ErrorKind, Info,
-    Family, Ping, Query, Record, Result, Row, RowPage, Segment, Signal, Store, StoreExt, SymbolSummary, Table, Tick,
+    ALL_SERVICES, Ack, Batch, BatchId, Changes, Committed, Condition, Cursor, DeadLetter, Error, ErrorKind, Family,
+    Info, Ping, Query, Record, Result, Row, RowPage, Segment, Signal, Store, StoreExt, SymbolSummary, Table, Tick,
     TickFlags, TickQuery, TickStore, TimeRange, Timestamp,
 };
 use tallybook_store_memory::MemoryStore;
@@ -224,8 +224,8 @@ pub(crate) fn request<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Byte
     request.encode_to_vec().into()
 }
 
-pub(crate) fn start(store: &Arc<Unruly>, options: WriterOptions) -> Writer {
-    Writer::start(store.clone(), Fold::new(FoldOptions::default()), options)
+pub(crate) fn start(store: &Arc<Unruly>, options: &WriterOptions) -> Writer {
+    Writer::start(store.clone(), Fold::new(FoldOptions::default()), *options)
 }
 
 pub(crate) fn with_queue(telemetry: QueueOptions) -> WriterOptions {

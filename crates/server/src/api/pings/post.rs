@@ -9,6 +9,7 @@ use tallybook_formats::{BadRecord, Format, Readable};
 use utoipa::ToSchema;
 
 use crate::api::Api;
+use crate::api::body::LineError;
 use crate::api::error::{ApiError, BodyFailures, Failures};
 use crate::api::params::{NoParams, Params};
 
@@ -30,14 +31,6 @@ pub(crate) struct PingsTaken {
     shed: u64,
     /// What is wrong with the first 100 that were rejected.
     errors: Vec<LineError>,
-}
-
-/// A line that is no ping.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LineError {
-    /// Its line, or its place in the array, from 1.
-    line: u64,
-    error: String,
 }
 
 /// Takes pings: a JSON object or array, NDJSON, CSV with a header, or Parquet; gzip, zstd and deflate by Content-Encoding.
@@ -78,6 +71,6 @@ pub(crate) async fn post(
         replaced: accepted.counts.merged,
         rejected: accepted.rejected + unread,
         shed: accepted.shed,
-        errors: told.map(|bad| LineError { line: bad.line, error: bad.error }).collect(),
+        errors: told.map(LineError::from).collect(),
     }))
 }

@@ -22,10 +22,14 @@ pub(super) async fn summaries(
     for rows in parts {
         match rows {
             Rows::Buckets(buckets) => {
-                buckets.iter().for_each(|bucket| sums.entry(bucket.target.clone()).or_default().add_bucket(bucket));
+                for bucket in &buckets {
+                    sums.entry(bucket.target.clone()).or_default().add_bucket(bucket);
+                }
             }
             Rows::Pings(pings) => {
-                pings.iter().for_each(|ping| sums.entry(ping.target.clone()).or_default().add_ping(ping));
+                for ping in &pings {
+                    sums.entry(ping.target.clone()).or_default().add_ping(ping);
+                }
             }
         }
     }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::super::Api;
+use super::super::body::LineError;
 use super::super::error::{ApiError, BodyFailures, Failures};
 use crate::otlp::{Failure, FailureKind};
 
@@ -42,14 +43,6 @@ pub(crate) struct TicksTaken {
     errors: Vec<LineError>,
 }
 
-/// A record that cannot be stored.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LineError {
-    /// Its line, or its place in the array, from 1.
-    line: u64,
-    error: String,
-}
-
 impl TicksTaken {
     fn add(&mut self, accepted: Accepted) {
         self.accepted += accepted.counts.stored + accepted.counts.merged + accepted.queued;
@@ -62,7 +55,7 @@ impl TicksTaken {
     fn add_bad(&mut self, bad: Vec<BadRecord>) {
         self.rejected += bad.len() as u64;
         let room = ERRORS_NAMED.saturating_sub(self.errors.len());
-        let errors = bad.into_iter().take(room).map(|BadRecord { line, error, text: _ }| LineError { line, error });
+        let errors = bad.into_iter().take(room).map(LineError::from);
         self.errors.extend(errors);
     }
 }
@@ -81,7 +74,9 @@ pub(crate) async fn post(State(api): State<Api>, request: Request) -> Result<Jso
     let body = api.receiver.body(request).await?;
     let read = tokio::task::spawn_blocking(move || Tick::read(format, body.as_ref(), received));
     let read = read.await.map_err(|_| ApiError::internal())?;
-    let Read { records, bad } = read.map_err(|error| ApiError::invalid_body(error.to_string()))?;
+    let Read { mut records, bad } = read.map_err(|error| ApiError::invalid_body(error.to_string()))?;
+    // Only an importer may say when a tick arrived elsewhere.
+    records.iter_mut().for_each(|tick| tick.received = received);
     let mut taken = TicksTaken::default();
     if !records.is_empty() {
         taken.add(match once {
@@ -119,7 +114,9 @@ pub(crate) async fn stream(State(api): State<Api>, request: Request) -> Result<J
 }
 
 async fn store(api: &Api, read: Read<Tick>, taken: &mut TicksTaken) -> Result<(), ApiError> {
-    let Read { records, bad } = read;
+    let Read { mut records, bad } = read;
+    let received = Timestamp::now();
+    records.iter_mut().for_each(|tick| tick.received = received);
     if !records.is_empty() {
         taken.add(api.writer.ticks(records).await?);
     }

@@ -1,0 +1,85 @@
+//! Alerts: rules are set, pings break them, and a webhook hears of it, also when its receiver fails at first.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::extract::{Json, State};
+use axum::http::StatusCode;
+use axum::routing::post;
+use serde_json::{Value, json};
+use tallybook_core::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::running::{PATIENCE, Running};
+
+type Heard = (Arc<AtomicUsize>, mpsc::UnboundedSender<Value>);
+
+/// Fails the first post, and hears the others.
+async fn hear(State((posts, heard)): State<Heard>, Json(alert): Json<Value>) -> StatusCode {
+    if posts.fetch_add(1, Ordering::Relaxed) == 0 {
+        return StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    heard.send(alert).unwrap();
+    StatusCode::NO_CONTENT
+}
+
+async fn ping(server: &Running, seconds_ago: i64, latency_ms: Value) {
+    let time = Timestamp::now().earlier(seconds_ago * 1_000_000_000);
+    let body = json!({ "target": "a", "timestamp": time.to_string(), "latency_ms": latency_ms });
+    let response = server.client.post(server.api("/api/v1/pings")).json(&body).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn a_target_that_is_down_is_told_once_and_so_is_its_return() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let webhook = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let hook = Router::new().route("/hook", post(hear)).with_state((Arc::default(), sender));
+    tokio::spawn(axum::serve(listener, hook).into_future());
+
+    let server = Running::start().await;
+    let rules = json!({
+        "rules": [{ "name": "nobody home", "when": "down", "for_seconds": 30, "cooldown_seconds": 0 }],
+        "webhook": webhook,
+    });
+    let set = server.client.put(server.api("/api/v1/alerts/rules")).json(&rules).send().await.unwrap();
+    assert_eq!(set.status(), 200);
+    ping(&server, 60, Value::Null).await;
+    let alert = timeout(PATIENCE, heard.recv()).await.unwrap().unwrap();
+    assert_eq!(
+        (&alert["state"], &alert["rule"], &alert["target"]),
+        (&json!("firing"), &json!("nobody home"), &json!("a"))
+    );
+    assert_eq!(server.ok("/api/v1/alerts").await["data"][0]["text"], alert["text"]);
+    ping(&server, 0, json!(1.5)).await;
+    let over = timeout(PATIENCE, heard.recv()).await.unwrap().unwrap();
+    assert_eq!((&over["state"], &over["since"]), (&json!("resolved"), &alert["since"]));
+    assert_eq!(server.ok("/api/v1/alerts").await["total"], 0);
+    assert!(heard.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn rules_that_cannot_be_are_refused_and_the_old_ones_stay() {
+    let server = Running::start().await;
+    let put = async |rules: Value| {
+        let response = server.client.put(server.api("/api/v1/alerts/rules")).json(&rules).send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let good = json!({ "rules": [{ "name": "slow", "when": "latency", "above": 50.0, "for_seconds": 5 }] });
+    assert_eq!(put(good).await.0, 200);
+    for (bad, part) in [
+        (json!({ "rules": [{ "name": "x", "when": "loss", "for_seconds": 5 }] }), "percent"),
+        (json!({ "webhook": "ftp://hooks.example/" }), "http://"),
+        (json!({ "rule": [] }), "rule"),
+    ] {
+        let (status, answer) = put(bad).await;
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(status == 400 && message.contains(part), "{status} {message}");
+    }
+    let rules = server.ok("/api/v1/alerts/rules").await;
+    assert_eq!((&rules["rules"][0]["name"], &rules["webhook"]), (&json!("slow"), &Value::Null));
+}
