@@ -52,8 +52,8 @@ CREATE VIEW ping_metadata (ts, target, ttl, packet_loss, jitter_ms) AS
 SELECT "start" / 1000000000, target, ttl, 100.0 * lost / count, jitter_sum / 1e6 / nullif(jitter_count, 0)
 FROM ping_bucket WHERE resolution = 'minute';
 
-CREATE VIEW ping_rollups (resolution, ts, target, count, lost, min_ms, avg_ms, max_ms, stddev_ms, jitter_ms) AS
+CREATE VIEW ping_rollups (resolution, ts, target, count, lost, min_ms, avg_ms, max_ms, variance_ms2, jitter_ms) AS
 SELECT resolution, "start" / 1000000000, target, count, lost, min / 1e6, sum / 1e6 / nullif(count - lost, 0), max / 1e6,
-    sqrt(greatest(0, sum_squares / 1e6 / nullif(count - lost, 0) - (sum / 1e6 / nullif(count - lost, 0)) ^ 2)),
+    greatest(0, sum_squares / 1e6 / nullif(count - lost, 0) - (sum / 1e6 / nullif(count - lost, 0)) ^ 2),
     jitter_sum / 1e6 / nullif(jitter_count, 0)
 FROM ping_bucket;

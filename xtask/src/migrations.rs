@@ -56,7 +56,7 @@ fn altered(accepted: &Sums, present: &Sums) -> Vec<String> {
 
 /// Names that are not `V1__name.sql`, `V2__…`, counted without a gap in each folder.
 fn misnumbered(present: &Sums) -> Vec<String> {
-    let name = Regex::new(r"^([a-z]+)/V([1-9][0-9]*)__[a-z0-9_]+\.sql$").expect("a valid pattern");
+    let name = Regex::new(r"^([a-z-]+)/V([1-9][0-9]*)__[a-z0-9_]+\.sql$").expect("a valid pattern");
     let mut problems = Vec::new();
     let mut versions: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for path in present.keys() {

@@ -111,10 +111,10 @@ fn day_of(day: Timestamp) -> String {
 }
 
 fn parse_day(text: &str) -> Result<Timestamp> {
-    match Timestamp::parse(&format!("{text}T00:00:00Z")) {
-        Some(day) => Ok(day),
-        None => bail!("`{text}` is not a day such as 2026-11-01"),
-    }
+    let Some(day) = Timestamp::parse(&format!("{text}T00:00:00Z")) else {
+        bail!("`{text}` is not a day such as 2026-11-01");
+    };
+    Ok(day)
 }
 
 #[cfg(test)]

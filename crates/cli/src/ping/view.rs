@@ -96,7 +96,11 @@ impl View {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_preset(UTF8_FULL_CONDENSED);
+        // Some terminals say that they are 0 wide, and would get a letter a line.
+        if table.width().is_some_and(|width| width > 0) {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
         table.set_header(HEADINGS);
         for (target, tally) in self.hosts.iter().take(MAX_LIVE_HOSTS) {
             let latencies = [tally.last, tally.min, tally.average(), tally.p95(), tally.max, tally.jitter];

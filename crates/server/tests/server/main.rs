@@ -18,3 +18,4 @@ mod pings;
 mod running;
 mod stopping;
 mod stores;
+mod ticks;

@@ -11,6 +11,9 @@ use crate::support::{Sender, database, open};
 
 const SECOND: i64 = 1_000_000_000;
 
+/// A row of the documented view.
+type Row = (String, i64, Option<f64>, Option<f64>, Option<f64>, String, i64);
+
 #[tokio::test]
 async fn ticks_of_one_moment_with_different_prices_both_stay() {
     let folder = tempfile::tempdir().unwrap();
@@ -159,7 +162,6 @@ async fn the_documented_view_is_read_by_the_plain_tools() {
     let sql = "SELECT symbol, timestamp, bid, ask, spread, lp_source, created_at FROM ticks WHERE symbol = 'EURUSD' \
                ORDER BY timestamp";
     let mut statement = plain.prepare(sql).unwrap();
-    type Row = (String, i64, Option<f64>, Option<f64>, Option<f64>, String, i64);
     let rows = statement.query_map([], |row| Row::try_from(row)).unwrap();
     let rows: Vec<Row> = rows.collect::<rusqlite::Result<_>>().unwrap();
     let (symbol, source) = ("EURUSD".to_owned(), "LP1".to_owned());

@@ -22,7 +22,7 @@ async fn live(store: &Unruly) -> Vec<(String, u64)> {
 #[tokio::test(start_paused = true)]
 async fn templates_of_two_writers_become_one_row() {
     let store = Unruly::shared();
-    let writers = [start(&store, &WriterOptions::default()), start(&store, WriterOptions::default())];
+    let writers = [start(&store, &WriterOptions::default()), start(&store, &WriterOptions::default())];
     pay(&writers[0], &["ada"]).await;
     pay(&writers[1], &["ada", "bob"]).await;
     let general = "user <*> paid order <*>".to_owned();
@@ -50,7 +50,7 @@ async fn templates_of_two_writers_become_one_row() {
 #[tokio::test(start_paused = true)]
 async fn a_store_of_one_writer_is_not_read_again() {
     let store = Unruly::new();
-    let writers = [start(&store, &WriterOptions::default()), start(&store, WriterOptions::default())];
+    let writers = [start(&store, &WriterOptions::default()), start(&store, &WriterOptions::default())];
     pay(&writers[0], &["ada"]).await;
     pay(&writers[1], &["ada", "bob"]).await;
     sleep(WriterOptions::default().refresh_every * 3).await;

@@ -111,7 +111,7 @@ impl From<Bar> for BarItem {
 }
 
 /// Bars of one symbol. They are made from the ticks that are stored when they are asked for, so late ticks are in them.
-#[utoipa::path(get, path = "/api/v1/ohlc", tag = "ticks", params(BarsFilter),
+#[utoipa::path(get, operation_id = "list_bars", path = "/api/v1/ohlc", tag = "ticks", params(BarsFilter),
     responses((status = 200, body = BarPage), Failures))]
 pub(crate) async fn get(State(api): State<Api>, Params(filter): Params<BarsFilter>) -> Result<Json<BarPage>, ApiError> {
     let BarsFilter { symbol, timeframe, from, to, price, volume, limit } = filter;

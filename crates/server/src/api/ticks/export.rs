@@ -4,7 +4,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 use tallybook_core::{Tick, Timestamp};
 use tallybook_formats::{Encoder, Format};
@@ -91,7 +91,7 @@ impl Export {
 }
 
 /// A range of ticks of one symbol as a download, compressed where `Accept-Encoding` allows gzip or zstd.
-#[utoipa::path(get, path = "/api/v1/ticks/export", tag = "ticks", params(ExportFilter),
+#[utoipa::path(get, operation_id = "export_ticks", path = "/api/v1/ticks/export", tag = "ticks", params(ExportFilter),
     responses((status = 200, body = String, content_type = "text/csv"), Failures))]
 pub(crate) async fn export(State(api): State<Api>, Params(filter): Params<ExportFilter>) -> Result<Response, ApiError> {
     let ExportFilter { symbol, from, to, format, after } = filter;
@@ -100,6 +100,8 @@ pub(crate) async fn export(State(api): State<Api>, Params(filter): Params<Export
     let format = Format::from(format);
     let export = Export { pages, encoder: Some(Encoder::new(format)) };
     let pieces = stream::unfold(export, async |mut export| export.next().await.map(|piece| (piece, export)));
+    // The connection may ask once more after the end.
+    let pieces = pieces.fuse();
     let name = format!("attachment; filename=\"ticks.{}\"", format.extension());
     let headers = [(header::CONTENT_TYPE, format.content_type().to_owned()), (header::CONTENT_DISPOSITION, name)];
     Ok((headers, Body::from_stream(pieces)).into_response())

@@ -134,7 +134,7 @@ fn check_limit(limit: usize) -> Result<(), ApiError> {
 }
 
 /// Ticks of one symbol in a range of time, by time.
-#[utoipa::path(get, path = "/api/v1/ticks", tag = "ticks", params(TicksFilter),
+#[utoipa::path(get, operation_id = "list_ticks", path = "/api/v1/ticks", tag = "ticks", params(TicksFilter),
     responses((status = 200, body = TickPage), Failures))]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -158,7 +158,7 @@ pub(crate) async fn list(
 }
 
 /// The latest ticks of one symbol to arrive, the latest first: from memory where they still are, else from the store.
-#[utoipa::path(get, path = "/api/v1/ticks/recent", tag = "ticks", params(RecentFilter),
+#[utoipa::path(get, operation_id = "list_recent_ticks", path = "/api/v1/ticks/recent", tag = "ticks", params(RecentFilter),
     responses((status = 200, body = TickPage), Failures))]
 pub(crate) async fn recent(
     State(api): State<Api>,

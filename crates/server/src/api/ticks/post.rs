@@ -63,7 +63,7 @@ impl TicksTaken {
 /// Takes ticks: a JSON array, NDJSON or CSV with a header; gzip, zstd or deflate. `{symbol, timestamp, bid, ask, volume?, lp?, seq?}`;
 /// prices as texts or numbers, which are kept digit by digit. With an `Idempotency-Key` header the request is stored once,
 /// however often it is sent.
-#[utoipa::path(post, path = "/api/v1/ticks", tag = "ticks",
+#[utoipa::path(post, operation_id = "post_ticks", path = "/api/v1/ticks", tag = "ticks",
     params(("Idempotency-Key" = Option<String>, Header, description = "Any text of at most 255 bytes that names this request")),
     request_body(content((String = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
     responses((status = 200, body = TicksTaken), Failures, BodyFailures))]
@@ -76,7 +76,9 @@ pub(crate) async fn post(State(api): State<Api>, request: Request) -> Result<Jso
     let read = read.await.map_err(|_| ApiError::internal())?;
     let Read { mut records, bad } = read.map_err(|error| ApiError::invalid_body(error.to_string()))?;
     // Only an importer may say when a tick arrived elsewhere.
-    records.iter_mut().for_each(|tick| tick.received = received);
+    for tick in &mut records {
+        tick.received = received;
+    }
     let mut taken = TicksTaken::default();
     if !records.is_empty() {
         taken.add(match once {
@@ -92,7 +94,7 @@ pub(crate) async fn post(State(api): State<Api>, request: Request) -> Result<Jso
 /// Takes ticks as NDJSON for as long as the client sends them; what has arrived is stored while more is awaited. The answer
 /// comes when the body ends, or with the first failure; a client that is told of one sends again what it is not sure of, with
 /// `seq`, so that nothing is stored twice.
-#[utoipa::path(post, path = "/api/v1/ticks/stream", tag = "ticks",
+#[utoipa::path(post, operation_id = "stream_ticks", path = "/api/v1/ticks/stream", tag = "ticks",
     request_body(content = String, content_type = "application/x-ndjson"),
     responses((status = 200, body = TicksTaken), Failures, BodyFailures))]
 pub(crate) async fn stream(State(api): State<Api>, request: Request) -> Result<Json<TicksTaken>, ApiError> {
@@ -116,7 +118,9 @@ pub(crate) async fn stream(State(api): State<Api>, request: Request) -> Result<J
 async fn store(api: &Api, read: Read<Tick>, taken: &mut TicksTaken) -> Result<(), ApiError> {
     let Read { mut records, bad } = read;
     let received = Timestamp::now();
-    records.iter_mut().for_each(|tick| tick.received = received);
+    for tick in &mut records {
+        tick.received = received;
+    }
     if !records.is_empty() {
         taken.add(api.writer.ticks(records).await?);
     }

@@ -78,7 +78,7 @@ fn default_gap() -> u32 {
 }
 
 /// What is odd about the ticks of one symbol: gaps, crossed or one-sided quotes, clocks that are off.
-#[utoipa::path(get, path = "/api/v1/ticks/quality", tag = "ticks", params(QualityFilter),
+#[utoipa::path(get, operation_id = "get_tick_quality", path = "/api/v1/ticks/quality", tag = "ticks", params(QualityFilter),
     responses((status = 200, body = QualityReport), Failures))]
 pub(crate) async fn get(
     State(api): State<Api>,

@@ -67,7 +67,7 @@ pub(crate) struct CountFilter {
 }
 
 /// Symbols with their first and last tick and how many there are.
-#[utoipa::path(get, path = "/api/v1/symbols", tag = "ticks", params(Paging),
+#[utoipa::path(get, operation_id = "list_symbols", path = "/api/v1/symbols", tag = "ticks", params(Paging),
     responses((status = 200, body = List<SymbolItem>), Failures))]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -84,7 +84,7 @@ pub(crate) async fn list(
 }
 
 /// The days that have ticks.
-#[utoipa::path(get, path = "/api/v1/ticks/segments", tag = "ticks", params(Paging),
+#[utoipa::path(get, operation_id = "list_tick_segments", path = "/api/v1/ticks/segments", tag = "ticks", params(Paging),
     responses((status = 200, body = List<SegmentItem>), Failures))]
 pub(crate) async fn segments(
     State(api): State<Api>,
@@ -99,7 +99,7 @@ pub(crate) async fn segments(
 }
 
 /// The number of ticks of one symbol in a range of time: whole days from their totals, what is left tick by tick.
-#[utoipa::path(get, path = "/api/v1/ticks/count", tag = "ticks", params(CountFilter),
+#[utoipa::path(get, operation_id = "count_ticks", path = "/api/v1/ticks/count", tag = "ticks", params(CountFilter),
     responses((status = 200, body = TickCount), Failures))]
 pub(crate) async fn count(
     State(api): State<Api>,

@@ -1,0 +1,164 @@
+//! Ticks come in and are asked for: exactly as they were sent, once, by range, as bars and as downloads.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tallybook_core::{DeadLetter, Family, Query, StoreExt};
+
+use crate::export::compress;
+use crate::running::{Answer, Running};
+
+const NDJSON: &str = r#"{"symbol": "EURUSD", "timestamp": "2026-01-02T03:04:05.000001Z", "bid": "1.08500", "ask": 1.0851, "lp": "A", "seq": 0}
+{"symbol": "EURUSD", "timestamp": "2026-01-02T03:04:05.000001Z", "bid": "1.08501", "ask": "1.08512", "lp": "B", "seq": 1}
+{"symbol": "EURUSD", "timestamp": "2026-01-02T03:05:00Z", "bid": "1.08490", "seq": 0}
+"#;
+
+async fn send(server: &Running, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
+    let mut request = server.client.post(server.api(path)).body(body.into());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, body: response.json().await.unwrap() }
+}
+
+fn counts(answer: &Answer) -> [u64; 3] {
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    ["accepted", "duplicate", "rejected"].map(|name| answer.body[name].as_u64().unwrap())
+}
+
+async fn with_ticks() -> Running {
+    let server = Running::start().await;
+    let answer = send(&server, "/api/v1/ticks", &[("content-type", "application/x-ndjson")], NDJSON).await;
+    assert_eq!(counts(&answer), [3, 0, 0]);
+    server
+}
+
+#[tokio::test]
+async fn prices_come_back_as_they_were_sent_and_a_moment_may_hold_several_ticks() {
+    let server = with_ticks().await;
+    let page = server.ok("/api/v1/ticks?symbol=EURUSD").await;
+    let column = |name: &str| page["data"].as_array().unwrap().iter().map(|t| t[name].clone()).collect::<Vec<Value>>();
+    assert_eq!(column("bid"), ["1.08500", "1.08501", "1.08490"]);
+    assert_eq!(column("ask"), [json!("1.0851"), json!("1.08512"), Value::Null]);
+    assert_eq!(column("spread")[0], "0.00010");
+    assert_eq!(column("timestamp")[0], "2026-01-02T03:04:05.000001Z");
+    assert_eq!(column("flags")[2], json!(["one_sided"]));
+    assert_eq!((&page["has_more"], &page["next"]), (&json!(false), &Value::Null));
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_in_both_directions() {
+    let server = with_ticks().await;
+    for (order, bids) in [("asc", ["1.08500", "1.08501", "1.08490"]), ("desc", ["1.08490", "1.08501", "1.08500"])] {
+        let mut after = String::new();
+        for (at, bid) in bids.into_iter().enumerate() {
+            let page = server.ok(&format!("/api/v1/ticks?symbol=EURUSD&limit=1&order={order}{after}")).await;
+            assert_eq!(page["data"][0]["bid"], bid, "{order} {at}");
+            assert_eq!(page["has_more"], json!(at < 2));
+            after = format!("&after={}", page["next"].as_str().unwrap_or_default());
+        }
+    }
+    let recent = server.ok("/api/v1/ticks/recent?symbol=EURUSD&limit=2").await;
+    assert_eq!(recent["data"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn bars_counts_and_symbols_are_made_of_the_ticks() {
+    let server = with_ticks().await;
+    let bars = server.ok("/api/v1/ohlc?symbol=EURUSD&timeframe=1m&price=bid").await;
+    let bar = |at: usize| ["open", "high", "low", "close", "volume"].map(|name| bars["data"][at][name].clone());
+    assert_eq!(bar(0), ["1.08500", "1.08501", "1.08500", "1.08501", "2"]);
+    assert_eq!(bar(1), ["1.08490", "1.08490", "1.08490", "1.08490", "1"]);
+    assert_eq!(bars["data"][0]["time"], "2026-01-02T03:04:00Z");
+    let mids = server.ok("/api/v1/ohlc?symbol=EURUSD&timeframe=M1&from=2026-01-02T03:04:30Z").await;
+    assert_eq!(mids["data"].as_array().unwrap().len(), 1, "the bar that holds `from`; the last has no middle");
+    assert_eq!(mids["data"][0]["open"], "1.08505");
+    assert_eq!(server.ok("/api/v1/ohlc?symbol=NONE&timeframe=1d").await["data"], json!([]));
+    let count = "/api/v1/ticks/count?symbol=EURUSD&from=2026-01-02T03:04:06Z&to=2026-01-03T00:00:00Z";
+    assert_eq!(server.ok(count).await["count"], 1);
+    assert_eq!(server.ok("/api/v1/ticks/count?symbol=EURUSD").await["count"], 3);
+    let symbols = server.ok("/api/v1/symbols").await;
+    assert_eq!((&symbols["data"][0]["symbol"], &symbols["data"][0]["total"]), (&json!("EURUSD"), &json!(3)));
+    let quality = server
+        .ok("/api/v1/ticks/quality?symbol=EURUSD&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z&min_gap_seconds=30")
+        .await;
+    assert_eq!((&quality["ticks"], &quality["one_sided"], &quality["gap_count"]), (&json!(3), &json!(1), &json!(1)));
+    let segments = server.ok("/api/v1/ticks/segments").await;
+    assert_eq!(segments["data"][0]["day"], "2026-01-02T00:00:00Z");
+}
+
+#[tokio::test]
+async fn the_same_request_sent_twice_under_a_key_is_stored_once() {
+    let server = Running::start().await;
+    let headers = [("content-type", "application/json"), ("idempotency-key", "batch 17"), ("content-encoding", "gzip")];
+    let body = r#"[{"symbol": "X", "timestamp": 1767323045, "bid": 1.10, "ask": 1.20}]"#;
+    let body = compress("gzip", body.as_bytes());
+    assert_eq!(counts(&send(&server, "/api/v1/ticks", &headers, body.clone()).await), [1, 0, 0]);
+    assert_eq!(counts(&send(&server, "/api/v1/ticks", &headers, body).await), [0, 1, 0]);
+    let page = server.ok("/api/v1/ticks?symbol=X").await;
+    assert_eq!(page["data"].as_array().unwrap().len(), 1);
+    assert_eq!(page["data"][0]["bid"], "1.10");
+    let accounting = server.writer.stats().families[&Family::Tick];
+    assert_eq!((accounting.offered, accounting.stored, accounting.duplicate), (2, 1, 1));
+}
+
+#[tokio::test]
+async fn a_bad_line_is_a_dead_letter_with_its_number_and_the_rest_is_in() {
+    let server = Running::start().await;
+    let body = "symbol,timestamp,bid,ask,volume\n../../x,1767323045,1.10,1.20,\n'; DROP,1767323045,NaN,1,\n\
+                Y,1767323045,-1,1,\nZ,1767323045,1e300,1,\n";
+    let answer = send(&server, "/api/v1/ticks", &[("content-type", "text/csv")], body).await;
+    assert_eq!(counts(&answer), [2, 0, 2], "{}", answer.body);
+    let lines: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| error["line"].clone()).collect();
+    assert_eq!(lines, [3, 5]);
+    let letters = server.store.list_all::<DeadLetter>(Query::new(10)).await.unwrap();
+    assert_eq!(letters.len(), 2);
+    assert_eq!(server.ok("/api/v1/ticks?symbol=../../x").await["data"][0]["ask"], "1.20");
+}
+
+#[tokio::test]
+async fn a_stream_is_stored_line_by_line() {
+    let server = Running::start().await;
+    let answer = send(&server, "/api/v1/ticks/stream", &[("content-type", "application/x-ndjson")], NDJSON).await;
+    assert_eq!(counts(&answer), [3, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_download_holds_the_range_in_every_format() {
+    let server = with_ticks().await;
+    let download = async |format: &str| {
+        let path = format!("/api/v1/ticks/export?symbol=EURUSD&format={format}");
+        let response = server.client.get(server.api(&path)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.bytes().await.unwrap()
+    };
+    let json: Value = serde_json::from_slice(&download("json").await).unwrap();
+    assert_eq!((json.as_array().unwrap().len(), &json[0]["bid"]), (3, &json!("1.08500")));
+    let lines = |bytes: &[u8]| std::str::from_utf8(bytes).unwrap().trim().lines().count();
+    assert_eq!((lines(&download("csv").await), lines(&download("ndjson").await)), (4, 3));
+    assert!(download("parquet").await.ends_with(b"PAR1"));
+    let rest =
+        server.client.get(server.api("/api/v1/ticks/export?symbol=EURUSD&format=ndjson&after=1767323045000001000-0"));
+    assert_eq!(lines(&rest.send().await.unwrap().bytes().await.unwrap()), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_told_in_a_sentence() {
+    let server = Running::start().await;
+    for (path, told) in [
+        ("/api/v1/ticks", "symbol"),
+        ("/api/v1/ticks?symbol=X&limit=0", "limit"),
+        ("/api/v1/ticks?symbol=X&after=x", "after"),
+        ("/api/v1/ticks?symbol=X&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
+        ("/api/v1/ticks?symbol=X&what=1", "what"),
+        ("/api/v1/ohlc?symbol=X&timeframe=fortnight", "timeframe"),
+    ] {
+        let response = server.client.get(server.api(path)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
+        let body: Value = response.json().await.unwrap();
+        assert!(body["error"]["message"].as_str().unwrap().contains(told), "{path}: {body}");
+    }
+    let answer = send(&server, "/api/v1/ticks", &[("content-type", "text/html")], "x").await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
