@@ -79,14 +79,12 @@ pub(crate) fn unseal(options: &UnsealOptions) -> Result<()> {
 
 impl Days {
     fn hold(&self, segment: &Segment) -> bool {
-        match self.day {
-            Some(day) => segment.day == day,
-            None => {
-                let age = i64::try_from(self.older_than.as_nanos()).unwrap_or(i64::MAX);
-                let ended = Timestamp(segment.day.0.saturating_add(tallybook_core::DAY));
-                !segment.sealed && ended <= Timestamp::now().earlier(age)
-            }
+        if let Some(day) = self.day {
+            return segment.day == day;
         }
+        let age = i64::try_from(self.older_than.as_nanos()).unwrap_or(i64::MAX);
+        let ended = Timestamp(segment.day.0.saturating_add(tallybook_core::DAY));
+        !segment.sealed && ended <= Timestamp::now().earlier(age)
     }
 }
 

@@ -84,13 +84,15 @@ pub(crate) async fn changes(
             if room == 0 {
                 return Ok((ticks, cursor, true));
             }
-            let page = range(store, snapshot, at.symbol, behind, last, room, &symbol).await?;
-            let complete = page.len() < room;
-            let (time, seq) = match page.last() {
-                Some(tick) if !complete => (tick.time.0, tick.seq.cast_signed()),
-                _ => last,
-            };
-            cursor = TouchedCursor { time, seq, ..at };
+            // One more than there is room for, to know whether the entry ends here.
+            let mut page = range(store, snapshot, at.symbol, behind, last, room.saturating_add(1), &symbol).await?;
+            if page.len() > room {
+                page.truncate(room);
+                let (time, seq) = page.last().map_or(behind, |tick| (tick.time.0, tick.seq.cast_signed()));
+                ticks.extend(page);
+                return Ok((ticks, TouchedCursor { time, seq, ..at }, true));
+            }
+            cursor = TouchedCursor { time: last.0, seq: last.1, ..at };
             ticks.extend(page);
             moved = true;
         }
