@@ -132,6 +132,11 @@ pub(crate) fn writer_options(settings: &Settings) -> WriterOptions {
         retention: RetentionOptions {
             hour_buckets: settings.keep_hours,
             day_buckets: settings.keep_days,
+            pings: settings.keep_pings,
+            ping_minutes: settings.keep_ping_minutes,
+            ping_hours: settings.keep_ping_hours,
+            ticks: settings.keep_ticks,
+            seal_after: Some(settings.seal_ticks_after),
             ..RetentionOptions::default()
         },
         ..WriterOptions::default()

@@ -109,6 +109,21 @@ pub(crate) struct Settings {
     /// How long daily buckets are kept
     #[arg(long, env = "KEEP_DAYS", default_value = "400d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Catalogue")]
     pub(crate) keep_days: Duration,
+    /// How long single pings are kept; they leave by whole days
+    #[arg(long, env = "KEEP_PINGS", default_value = "30d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Pings and ticks")]
+    pub(crate) keep_pings: Duration,
+    /// How long sums of pings by minute are kept
+    #[arg(long, env = "KEEP_PING_MINUTES", default_value = "90d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Pings and ticks")]
+    pub(crate) keep_ping_minutes: Duration,
+    /// How long sums of pings by hour are kept; those by day stay
+    #[arg(long, env = "KEEP_PING_HOURS", default_value = "365d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Pings and ticks")]
+    pub(crate) keep_ping_hours: Duration,
+    /// How long ticks are kept, by whole days; without it, for ever
+    #[arg(long, env = "KEEP_TICKS", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Pings and ticks")]
+    pub(crate) keep_ticks: Option<Duration>,
+    /// The age at which a day of ticks becomes a Parquet file, where the store can do that
+    #[arg(long, env = "SEAL_TICKS_AFTER", default_value = "7d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Pings and ticks")]
+    pub(crate) seal_ticks_after: Duration,
 }
 
 /// When a request is answered.

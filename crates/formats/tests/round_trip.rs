@@ -63,7 +63,14 @@ fn ping() -> impl Strategy<Value = Ping> {
     let latency = proptest::option::of(1..=Ping::MAX_LATENCY);
     let optional = || proptest::option::of(any::<u64>());
     let jitter = proptest::option::of(0..=Ping::MAX_LATENCY);
-    (name(), 0_i64..7_258_118_400_000_000_000, latency, (optional(), optional(), optional()), jitter, proptest::option::of(name()))
+    (
+        name(),
+        0_i64..7_258_118_400_000_000_000,
+        latency,
+        (optional(), optional(), optional()),
+        jitter,
+        proptest::option::of(name()),
+    )
         .prop_map(|(target, time, latency, (ttl, packet_size, sequence), jitter, error)| Ping {
             target: target.as_str().into(),
             time: Timestamp(time),

@@ -64,7 +64,14 @@ async fn a_kilobyte_of_nested_gzip_is_refused() -> Result<()> {
 async fn a_body_over_the_limit_is_too_large_before_it_is_read() -> Result<()> {
     let setup = Setup::new()?.with("USE_DB", "memory").with("OTLP_MAX_BODY", "1MiB");
     let server = setup.start().await?;
-    let answer = server.post(Signal::Logs, Encoding::Protobuf, None, vec![0; 2 * MIB]).await?;
+    // A client that still writes when the connection closes may not come to read the answer.
+    let mut answer = server.post(Signal::Logs, Encoding::Protobuf, None, vec![0; 2 * MIB]).await;
+    for _ in 0..5 {
+        if answer.is_err() {
+            answer = server.post(Signal::Logs, Encoding::Protobuf, None, vec![0; 2 * MIB]).await;
+        }
+    }
+    let answer = answer?;
     assert_eq!(answer.status, 413, "{}", answer.text());
     let code = server.call(Signal::Logs, None, &vec![0; 2 * MIB]).await?.grpc_code()?;
     assert!([8, 11].contains(&code), "{code}");

@@ -67,7 +67,7 @@ impl From<ExportFormat> for Format {
 #[utoipa::path(
     get, operation_id = "export_pings", path = "/api/v1/pings/export", tag = "pings", params(ExportFilter),
     responses((status = 200, description = "The file", content(
-        (String = "text/csv"), (Object = "application/json"), (String = "application/x-ndjson"),
+        (String = "text/csv"), (Vec<Object> = "application/json"), (String = "application/x-ndjson"),
         (String = "application/vnd.apache.parquet")
     )), Failures)
 )]

@@ -89,7 +89,6 @@ pub(crate) enum PointResolution {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PingFilter {
     /// Whose pings.
-    #[param(min_length = 1)]
     target: String,
     /// The first moment; from the first ping on unless given.
     #[serde(default, deserialize_with = "moment")]

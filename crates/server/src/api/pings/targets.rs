@@ -22,7 +22,6 @@ use crate::api::schema;
 #[schema(as = Target)]
 pub(crate) struct TargetItem {
     target: Arc<str>,
-    /// As its latest ping says.
     #[schema(inline)]
     state: TargetState,
     /// Its earliest ping.
@@ -41,6 +40,7 @@ pub(crate) struct TargetItem {
     summary: Summary,
 }
 
+/// Whether a target answered its latest ping.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum TargetState {

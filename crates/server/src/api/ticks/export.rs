@@ -92,7 +92,10 @@ impl Export {
 
 /// A range of ticks of one symbol as a download, compressed where `Accept-Encoding` allows gzip or zstd.
 #[utoipa::path(get, operation_id = "export_ticks", path = "/api/v1/ticks/export", tag = "ticks", params(ExportFilter),
-    responses((status = 200, body = String, content_type = "text/csv"), Failures))]
+    responses((status = 200, description = "The file", content(
+        (String = "text/csv"), (Vec<Object> = "application/json"), (String = "application/x-ndjson"),
+        (String = "application/vnd.apache.parquet")
+    )), Failures))]
 pub(crate) async fn export(State(api): State<Api>, Params(filter): Params<ExportFilter>) -> Result<Response, ApiError> {
     let ExportFilter { symbol, from, to, format, after } = filter;
     let after = after.as_deref().map(range::parse_token).transpose()?;
