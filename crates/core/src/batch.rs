@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::table::{Record, Row, Table, record};
-use crate::{ALL_SERVICES, CatalogueDelta, Ping, PingSeen, PingTarget, Tick, Timestamp};
+use crate::{ALL_SERVICES, CatalogueDelta, Error, Ping, PingSeen, PingTarget, Tick, Timestamp};
 
 /// One of the kinds of record that are accounted for on their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,25 +122,23 @@ impl DeadLetter {
     /// A row of `table` that was refused with `error`.
     pub fn new(table: &Table, row: &Row, error: &str) -> Self {
         let fields = table.columns.iter().zip(row).map(|(column, value)| (column.name.to_owned(), value.to_json()));
-        let record = serde_json::Value::Object(fields.collect());
-        Self {
-            id: Uuid::now_v7().hyphenated().to_string().into(),
-            at: Timestamp::now(),
-            target: table.name.into(),
-            error: error.into(),
-            record: record.to_string().into(),
-        }
+        Self::of(table.name, error, &serde_json::Value::Object(fields.collect()))
     }
 
     /// Input for the table of the name `target` that could not be read: the line (or the element of an array) it stood in,
     /// counted from 1, and its text.
     pub fn unread(target: &str, line: u64, error: &str, text: &str) -> Self {
+        Self::of(target, &format!("line {line}: {error}"), &serde_json::Value::from(text))
+    }
+
+    /// Something that was meant for `target` and refused with `error`, as it is now put aside.
+    pub fn of(target: &str, error: &str, record: &serde_json::Value) -> Self {
         Self {
             id: Uuid::now_v7().hyphenated().to_string().into(),
             at: Timestamp::now(),
             target: target.into(),
-            error: format!("line {line}: {error}").into(),
-            record: serde_json::Value::from(text).to_string().into(),
+            error: error.into(),
+            record: record.to_string().into(),
         }
     }
 }
@@ -199,6 +197,17 @@ impl Records {
         for_rows(&PingSeen::of(pings), &mut each)?;
         for_rows(ping_targets, &mut each)?;
         for_rows(dead_letters, &mut each)
+    }
+
+    /// Refuses a ping or a tick that no store can keep; every store calls it before it writes anything.
+    ///
+    /// # Errors
+    /// `Invalid`, with the defect.
+    pub fn check(&self, operation: &'static str) -> crate::Result<()> {
+        let ping = |ping: &Ping| Some(format!("the ping of `{}` at {}: {}", ping.target, ping.time, ping.defect()?));
+        let tick = |tick: &Tick| Some(format!("the tick of `{}` at {}: {}", tick.symbol, tick.time, tick.defect()?));
+        let defect = self.pings.iter().find_map(ping).or_else(|| self.ticks.iter().find_map(tick));
+        defect.map_or(Ok(()), |defect| Err(Error::invalid(operation, defect)))
     }
 
     /// Two halves, for finding the row that a store refuses; `None` when there is only one row or move left.

@@ -1,14 +1,12 @@
 //! What only the pings of one target together can say: their numbers and their jitter.
 
-use tallybook_core::Ping;
+use tallybook_core::{Jitter, Ping};
 
 /// The pings of one target, in the order of their answers.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     sequence: u64,
-    last_latency: Option<u64>,
-    /// In sixteenths of a nanosecond, as the sample code of RFC 3550 keeps it: nothing is lost to rounding.
-    jitter_sixteenths: u64,
+    jitter: Jitter,
 }
 
 impl Series {
@@ -16,14 +14,11 @@ impl Series {
     /// its transit times are round trips here).
     pub fn stamp(&mut self, ping: Ping) -> Ping {
         self.sequence += 1;
-        Ping { sequence: Some(self.sequence), jitter: ping.latency.and_then(|latency| self.jitter(latency)), ..ping }
-    }
-
-    fn jitter(&mut self, latency: u64) -> Option<u64> {
-        let before = self.last_latency.replace(latency)?;
-        let decay = (self.jitter_sixteenths + 8) >> 4;
-        self.jitter_sixteenths = self.jitter_sixteenths + latency.abs_diff(before) - decay;
-        Some(self.jitter_sixteenths >> 4)
+        Ping {
+            sequence: Some(self.sequence),
+            jitter: ping.latency.and_then(|latency| self.jitter.next(latency)),
+            ..ping
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
 use tallybook_core::{
-    Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Query, Records, Result, RowPage, Segment,
-    Store, SymbolSummary, Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
+    Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Query, Result, RowPage, Segment, Store,
+    SymbolSummary, Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
 
 use crate::state::{Page, State, table_index};
@@ -59,21 +59,6 @@ fn index_of(operation: &'static str, table: &Table) -> Result<usize> {
     table_index(table).ok_or_else(|| Error::invalid(operation, format!("there is no table `{}`", table.name)))
 }
 
-/// Refuses a batch with a record that no store can keep.
-fn check(operation: &'static str, records: &Records) -> Result<()> {
-    for ping in &records.pings {
-        if let Some(defect) = ping.defect() {
-            return Err(Error::invalid(operation, format!("the ping of `{}` at {}: {defect}", ping.target, ping.time)));
-        }
-    }
-    for tick in &records.ticks {
-        if let Some(defect) = tick.defect() {
-            return Err(Error::invalid(operation, format!("the tick of `{}` at {}: {defect}", tick.symbol, tick.time)));
-        }
-    }
-    Ok(())
-}
-
 fn no_seals(operation: &'static str) -> Error {
     Error::new(ErrorKind::Unsupported, operation, "what lies in memory has no compressed form")
 }
@@ -86,7 +71,7 @@ impl Store for MemoryStore {
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
         let operation = "committing a batch";
-        check(operation, &batch.records)?;
+        batch.records.check(operation)?;
         // Sorted and merged among themselves before the lock is taken.
         let mut tables = Vec::new();
         batch.records.for_each_table(|table, rows| {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use deadpool_postgres::Transaction;
 use futures_util::future::{try_join, try_join_all};
 use tallybook_core::{
-    Batch, Committed, Counts, Error, ErrorKind, Outcome, Ping, Record as _, Records, Result, Row, Table, Template,
-    TemplateBucket, TemplateMove, Tick, Value,
+    Batch, Committed, Counts, Error, ErrorKind, Outcome, Record as _, Records, Result, Row, Table, Template,
+    TemplateBucket, TemplateMove, Value,
 };
 
 use crate::error::{commit_failed, failed};
@@ -40,7 +40,7 @@ pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Commi
         Ok::<_, Error>(())
     })?;
     let Records { catalogue, pings, ping_targets: _, ticks, dead_letters: _ } = &batch.records;
-    refuse_defects(pings, ticks)?;
+    batch.records.check(OPERATION)?;
 
     let apply = async {
         let mut client = store.client(OPERATION).await?;
@@ -94,12 +94,6 @@ async fn begin(transaction: &Transaction<'_>, batch: &Batch, seq: i64) -> Result
             .map_err(error)?;
     let revision = revision.try_get(0).map_err(error)?;
     Ok(fresh.map(|_| revision))
-}
-
-fn refuse_defects(pings: &[Ping], ticks: &[Tick]) -> Result<()> {
-    let ping = pings.iter().find_map(|ping| Some(format!("the ping of `{}`: {}", ping.target, ping.defect()?)));
-    let tick = || ticks.iter().find_map(|tick| Some(format!("the tick of `{}`: {}", tick.symbol, tick.defect()?)));
-    ping.or_else(tick).map_or(Ok(()), |defect| Err(Error::invalid(OPERATION, defect)))
 }
 
 /// Writes down what became of pings and ticks, where the batch had some.

@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::{GenericClient, Transaction};
-use tallybook_core::{DAY, PingBucket, Record as _, Result, Row, Table, Timestamp, Value};
+use tallybook_core::{DAY, Result, Row, Table, Timestamp, Value};
 
 use crate::error::failed;
 use crate::sql::{IN_BLOCKS, Statements, quoted};
 
 const OPERATION: &str = "making a partition";
+
+/// The bucket tables that the migrations partition by their column `start`.
+const CUT_BY_DAY: [&str; 3] = ["metric_bucket", "attribute_key_bucket", "template_bucket"];
 
 /// A partitioned table and a day since 1970.
 pub(crate) type Day = (&'static str, i64);
@@ -131,7 +134,7 @@ fn days(tables: &[(&'static Statements, Vec<Row>)]) -> BTreeSet<Day> {
 
 /// Whether the table is partitioned by its column `start`.
 pub(crate) fn is_cut_by_day(table: &Table) -> bool {
-    table.name.ends_with("_bucket") && table.name != PingBucket::TABLE.name
+    CUT_BY_DAY.contains(&table.name)
 }
 
 /// Made on its own and attached then: that lets readers of the table go on, where `PARTITION OF` would lock them out. The

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use rusqlite::{CachedStatement, Connection};
 use tallybook_core::{
-    BucketKey, Counts, Error, Ping, PingBucket, PingPlan, Record, Resolution, Result, Row, Table, Timestamp, Value,
+    BucketKey, Counts, Ping, PingBucket, PingPlan, Record, Resolution, Result, Row, Table, Timestamp, Value,
 };
 
 use crate::error::failed;
@@ -22,17 +22,6 @@ static BUCKET: LazyLock<String> =
 
 fn select(table: &Table, condition: &str) -> String {
     format!("SELECT {} FROM {} WHERE {condition}", column_list(table, false), quoted(table.name))
-}
-
-/// Refuses a batch with a ping that no store can keep.
-pub(crate) fn check(operation: &'static str, pings: &[Ping]) -> Result<()> {
-    let defect = |ping: &Ping| ping.defect().map(|defect| (ping.target.clone(), ping.time, defect));
-    match pings.iter().find_map(defect) {
-        None => Ok(()),
-        Some((target, time, defect)) => {
-            Err(Error::invalid(operation, format!("the ping of `{target}` at {time}: {defect}")))
-        }
-    }
 }
 
 /// Stores pings, sums them up, and says what became of them.

@@ -1,9 +1,9 @@
-//! How much the latency of a target varies from ping to ping: the running estimator of RFC 3550, 6.4.1.
+//! The jitter of pings that come without it, as the pings of their target have it that came before.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tallybook_core::{Ping, Timestamp};
+use tallybook_core::{Jitter, Ping, Timestamp};
 
 /// Targets whose last ping is remembered; pings of others have no jitter.
 const MAX_TARGETS: usize = 100_000;
@@ -16,9 +16,8 @@ pub(crate) struct Jitters(HashMap<Arc<str>, Last>);
 struct Last {
     time: Timestamp,
     latency: u64,
-    /// Sixteen times the jitter, as the RFC computes it in whole numbers.
-    scaled: u64,
     jitter: Option<u64>,
+    estimate: Jitter,
 }
 
 impl Jitters {
@@ -34,7 +33,9 @@ impl Jitters {
     fn next(&mut self, target: &Arc<str>, time: Timestamp, latency: u64) -> Option<u64> {
         let Some(last) = self.0.get_mut(target) else {
             if self.0.len() < MAX_TARGETS {
-                self.0.insert(target.clone(), Last { time, latency, scaled: 0, jitter: None });
+                let mut estimate = Jitter::default();
+                let jitter = estimate.next(latency);
+                self.0.insert(target.clone(), Last { time, latency, jitter, estimate });
             }
             return None;
         };
@@ -45,8 +46,7 @@ impl Jitters {
         if time <= last.time {
             return None;
         }
-        let scaled = last.scaled + last.latency.abs_diff(latency) - ((last.scaled + 8) >> 4);
-        *last = Last { time, latency, scaled, jitter: Some(scaled >> 4) };
+        (last.time, last.latency, last.jitter) = (time, latency, last.estimate.next(latency));
         last.jitter
     }
 }

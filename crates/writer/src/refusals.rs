@@ -36,10 +36,10 @@ fn take_defective<R>(records: &mut Vec<R>, defect: fn(&R) -> Option<&'static str
 pub(crate) fn put_aside(part: &RefusedPart, dead_letters: &mut Vec<DeadLetter>) {
     let RefusedPart { records, error } = part;
     dead_letters.extend(records.pings.iter().map(|ping| DeadLetter::new(Ping::TABLE, &ping.to_row(), error)));
-    dead_letters.extend(records.ticks.iter().map(|tick| letter("tick", error, &shown(tick))));
+    dead_letters.extend(records.ticks.iter().map(|tick| DeadLetter::of("tick", error, &shown(tick))));
     if records.catalogue.len() > 1 {
         let record = json!({ "rows": records.catalogue.len(), "records": records.catalogue.records() });
-        dead_letters.push(letter("batch", error, &record));
+        dead_letters.push(DeadLetter::of("batch", error, &record));
         return;
     }
     let each = |table, rows: Vec<_>| {
@@ -49,7 +49,7 @@ pub(crate) fn put_aside(part: &RefusedPart, dead_letters: &mut Vec<DeadLetter>) 
     let Ok(()) = records.catalogue.for_each_table(each);
     for TemplateMove { service, severity, from, to } in &records.catalogue.template_moves {
         let record = json!({ "service": service, "severity": severity, "from": from, "to": to });
-        dead_letters.push(letter("template_move", error, &record));
+        dead_letters.push(DeadLetter::of("template_move", error, &record));
     }
 }
 
@@ -59,9 +59,4 @@ fn shown(tick: &Tick) -> serde_json::Value {
         "symbol": symbol, "timestamp": time, "seq": seq, "bid": bid, "ask": ask, "volume": volume, "lp": source,
         "received": received,
     })
-}
-
-fn letter(target: &str, error: &Arc<str>, record: &serde_json::Value) -> DeadLetter {
-    let empty = DeadLetter::new(DeadLetter::TABLE, &Vec::new(), error);
-    DeadLetter { target: target.into(), record: record.to_string().into(), ..empty }
 }

@@ -49,7 +49,7 @@ impl View {
 
     /// Whether every host answered at least once.
     pub(crate) fn all_answered(&self) -> bool {
-        self.hosts.iter().all(|(_, tally)| tally.answered > 0)
+        self.hosts.iter().all(|(_, tally)| tally.answered() > 0)
     }
 
     /// Counts a ping, and prints its line where lines are printed.
@@ -103,8 +103,9 @@ impl View {
         }
         table.set_header(HEADINGS);
         for (target, tally) in self.hosts.iter().take(MAX_LIVE_HOSTS) {
-            let latencies = [tally.last, tally.min, tally.average(), tally.p95(), tally.max, tally.jitter];
-            let numbers = [tally.sent.to_string(), format!("{:.1}", tally.lost_percent())];
+            let [min, average, p95, max] = tally.latencies();
+            let latencies = [tally.last, min, average, p95, max, tally.jitter];
+            let numbers = [tally.summary.count().to_string(), format!("{:.1}", tally.lost_percent())];
             let row = [target.to_string()].into_iter().chain(numbers).chain(latencies.map(shown));
             table.add_row(row);
         }
@@ -141,12 +142,12 @@ fn line(ping: &Ping) -> String {
 }
 
 fn summary(target: &Target, tally: &Tally) -> String {
-    let (sent, answered, lost) = (tally.sent, tally.answered, tally.lost_percent());
+    let (sent, answered, lost) = (tally.summary.count(), tally.answered(), tally.lost_percent());
     let counts = format!("\n--- {target} ---\n{sent} sent, {answered} answered, {lost:.1} % lost\n");
     if answered == 0 {
         return counts;
     }
-    let latencies = [tally.min, tally.average(), tally.p95(), tally.max].map(shown).join("/");
+    let latencies = tally.latencies().map(shown).join("/");
     format!("{counts}min/avg/p95/max {latencies} ms, jitter {} ms\n", shown(tally.jitter))
 }
 

@@ -4,6 +4,7 @@
 //! the sums they belong to, and retention can never drop what has not been summed up.
 
 mod heatmap;
+mod jitter;
 mod outages;
 mod parts;
 mod plan;
@@ -16,6 +17,7 @@ use crate::table::{record, text_enum};
 use crate::{DAY, HOUR, Histogram, Timestamp};
 
 pub use heatmap::{HeatCell, HeatMap};
+pub use jitter::Jitter;
 pub use outages::{Outage, OutageFinder, OutageStep, outage_steps, outages};
 pub use parts::PingPart;
 pub use plan::{BucketKey, PingPlan};

@@ -63,6 +63,17 @@ impl TickFlags {
         self.0 & other.0 == other.0
     }
 
+    /// The names of those that are set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (Self::ONE_SIDED, "one_sided"),
+            (Self::CROSSED, "crossed"),
+            (Self::NOT_POSITIVE, "not_positive"),
+            (Self::SEQ_ASSIGNED, "seq_assigned"),
+        ];
+        all.into_iter().filter(move |&(flag, _)| self.contains(flag)).map(|(_, name)| name)
+    }
+
     /// What two sides of a quote say of it.
     pub fn of_sides(bid: Option<Decimal>, ask: Option<Decimal>) -> Self {
         let mut flags = Self::default();

@@ -84,22 +84,11 @@ impl Row for Tick {
     }
 }
 
-/// The names of the flags that are set.
-fn names(flags: TickFlags) -> impl Iterator<Item = &'static str> {
-    let all = [
-        (TickFlags::ONE_SIDED, "one_sided"),
-        (TickFlags::CROSSED, "crossed"),
-        (TickFlags::NOT_POSITIVE, "not_positive"),
-        (TickFlags::SEQ_ASSIGNED, "seq_assigned"),
-    ];
-    all.into_iter().filter(move |&(flag, _)| flags.contains(flag)).map(|(_, name)| name)
-}
-
 fn joined(flags: TickFlags) -> String {
-    names(flags).collect::<Vec<_>>().join("|")
+    flags.names().collect::<Vec<_>>().join("|")
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn list<S: Serializer>(flags: &TickFlags, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_seq(names(*flags))
+    serializer.collect_seq(flags.names())
 }

@@ -1,11 +1,8 @@
-//! Bodies of requests: a small JSON object that is read strictly, and what is said of records that cannot be.
+//! The body of a request that is a small JSON object, read strictly.
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Json, Request};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tallybook_formats::BadRecord;
-use utoipa::ToSchema;
 
 use super::error::ApiError;
 
@@ -31,19 +28,5 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
                 Err(ApiError::invalid_body(reason))
             }
         }
-    }
-}
-
-/// A record that cannot be stored.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LineError {
-    /// Its line, or its place in the array, from 1.
-    line: u64,
-    error: String,
-}
-
-impl From<BadRecord> for LineError {
-    fn from(bad: BadRecord) -> Self {
-        Self { line: bad.line, error: bad.error }
     }
 }

@@ -159,6 +159,18 @@ async fn what_cannot_be_asked_is_told_in_a_sentence() {
         let body: Value = response.json().await.unwrap();
         assert!(body["error"]["message"].as_str().unwrap().contains(told), "{path}: {body}");
     }
-    let answer = send(&server, "/api/v1/ticks", &[("content-type", "text/html")], "x").await;
-    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn what_a_web_page_may_send_without_leave_is_refused() {
+    let server = Running::start().await;
+    for path in ["/api/v1/ticks", "/api/v1/ticks/stream"] {
+        for headers in
+            [&[][..], &[("content-type", "text/plain")], &[("content-type", "application/x-www-form-urlencoded")]]
+        {
+            let answer = send(&server, path, headers, NDJSON).await;
+            assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path} {headers:?}");
+        }
+    }
+    assert_eq!(server.ok("/api/v1/symbols").await["total"], 0);
 }

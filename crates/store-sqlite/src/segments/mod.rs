@@ -30,4 +30,4 @@ pub(crate) use follow::{TickPlace, TickStream};
 pub(crate) use recover::recover;
 pub(crate) use seal::{drop_segment, seal};
 pub(crate) use unseal::unseal;
-pub(crate) use writers::{Writers, check, unlist};
+pub(crate) use writers::{Writers, unlist};

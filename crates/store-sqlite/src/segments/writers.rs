@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
-use tallybook_core::{Batch, Counts, Error, Result, Tick};
+use tallybook_core::{Batch, Counts, Result, Tick};
 
 use super::database::Refusal;
 use super::day::Day;
@@ -178,17 +178,6 @@ fn by_day(ticks: &[Tick]) -> BTreeMap<Day, Vec<&Tick>> {
         days.entry(Day::of(tick.time)).or_default().push(tick);
     }
     days
-}
-
-/// Why a tick cannot be stored, where one cannot.
-pub(crate) fn check(ticks: &[Tick]) -> Result<()> {
-    let defect = |tick: &Tick| Some((tick.symbol.clone(), tick.time, tick.defect()?));
-    match ticks.iter().find_map(defect) {
-        None => Ok(()),
-        Some((symbol, time, defect)) => {
-            Err(Error::invalid(COMMITTING, format!("the tick of `{symbol}` at {time} cannot be stored: {defect}")))
-        }
-    }
 }
 
 /// Removes what the main database knows of a day.

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use axum::response::Response;
 use serde::Deserialize;
 use tallybook_core::{Page, Ping, Query, Store, StoreExt, TimeRange, Timestamp};
-use tallybook_formats::{Encoder, Format};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::read;
 use crate::api::Api;
+use crate::api::download::{FileFormat, Pages, download};
 use crate::api::error::{ApiError, Failures};
 use crate::api::params::{Params, filled, moment};
 use crate::api::schema;
@@ -37,29 +34,7 @@ pub(crate) struct ExportFilter {
     /// The format of the file.
     #[serde(default)]
     #[param(inline)]
-    format: ExportFormat,
-}
-
-/// The format of an exported file.
-#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ExportFormat {
-    #[default]
-    Csv,
-    Json,
-    Ndjson,
-    Parquet,
-}
-
-impl From<ExportFormat> for Format {
-    fn from(format: ExportFormat) -> Self {
-        match format {
-            ExportFormat::Csv => Self::Csv,
-            ExportFormat::Json => Self::Json,
-            ExportFormat::Ndjson => Self::Ndjson,
-            ExportFormat::Parquet => Self::Parquet,
-        }
-    }
+    format: FileFormat,
 }
 
 /// Single pings as a file, by target and time. A file that is cut off ends with a broken connection, never as if it were
@@ -79,33 +54,23 @@ pub(crate) async fn export(State(api): State<Api>, Params(filter): Params<Export
     }
     let mut query = read::pings(range);
     query.conditions.extend(filter.target.as_deref().map(read::of_target));
-    // Before the answer begins: a store that is away is an error, not an empty file.
-    let first = api.store.list(&query).await?;
-    let format = Format::from(filter.format);
-    let headers = [
-        (header::CONTENT_TYPE, format.content_type().to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"pings.{}\"", format.extension())),
-    ];
-    let file = File { store: api.store, query, encoder: Encoder::new(format), page: first };
-    Ok((headers, Body::from_stream(stream::try_unfold(Some(file), send))).into_response())
+    Ok(download("pings", filter.format, PingPages { store: api.store, query: Some(query) }).await?)
 }
 
-struct File {
+struct PingPages {
     store: Arc<dyn Store>,
-    query: Query,
-    encoder: Encoder<Ping>,
-    page: Page<Ping>,
+    /// `None` at the end.
+    query: Option<Query>,
 }
 
-/// The bytes of the page that was read, and the file with the next one; `None` once the last bytes are out.
-async fn send(file: Option<File>) -> tallybook_core::Result<Option<(Bytes, Option<File>)>> {
-    let Some(mut file) = file else { return Ok(None) };
-    let mut bytes = file.encoder.push(&file.page.items);
-    if file.page.next.is_none() {
-        bytes.extend(file.encoder.finish());
-        return Ok(Some((bytes.into(), None)));
+impl Pages for PingPages {
+    type Record = Ping;
+
+    async fn next(&mut self) -> tallybook_core::Result<Vec<Ping>> {
+        let Some(mut query) = self.query.take() else { return Ok(Vec::new()) };
+        let Page { items, next, total: _ } = self.store.list(&query).await?;
+        query.after = next;
+        self.query = query.after.is_some().then_some(query);
+        Ok(items)
     }
-    file.query.after = file.page.next.take();
-    file.page = file.store.list(&file.query).await?;
-    Ok(Some((bytes.into(), Some(file))))
 }

@@ -2,19 +2,15 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::header;
 use serde::Serialize;
-use tallybook_core::{DeadLetter, Family, Ping, Record, Timestamp};
-use tallybook_formats::{BadRecord, Format, Readable};
+use tallybook_core::{Family, Ping, Timestamp};
+use tallybook_formats::{Format, Read};
 use utoipa::ToSchema;
 
 use crate::api::Api;
-use crate::api::body::LineError;
 use crate::api::error::{ApiError, BodyFailures, Failures};
 use crate::api::params::{NoParams, Params};
-
-/// Mistakes that are told; the others are counted, and all are dead letters.
-const ERRORS_TOLD: usize = 100;
+use crate::api::records::{LineError, format_of};
 
 /// What became of the pings of a request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,28 +45,18 @@ pub(crate) async fn post(
     Params(NoParams {}): Params<NoParams>,
     request: Request,
 ) -> Result<Json<PingsTaken>, ApiError> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|text| text.to_str().ok());
-    let format = content_type.and_then(Format::from_content_type).ok_or_else(|| {
-        let types = Format::ALL.map(Format::content_type).join(", ");
-        ApiError::unsupported_media_type(format!("send pings with a Content-Type of {types}"))
-    })?;
-    let body = api.receiver.body(request).await?;
-    let read = tokio::task::spawn_blocking(move || Ping::read(format, body.as_ref(), Timestamp::now())).await;
-    let read = read.map_err(|_| ApiError::internal())?.map_err(|error| ApiError::invalid_body(error.to_string()))?;
-    let unread = read.bad.len() as u64;
-    if unread > 0 {
-        let letter = |bad: &BadRecord| DeadLetter::unread(Ping::TABLE.name, bad.line, &bad.error, &bad.text);
-        api.writer.reject(Family::Ping, read.bad.iter().map(letter).collect()).await?;
-    }
-    api.alerts.observe(&read.records);
-    let accepted = api.writer.pings(read.records).await?;
-    let told = read.bad.into_iter().take(ERRORS_TOLD);
+    let format = format_of(request.headers(), &Format::ALL)?;
+    let Read { records, bad } = api.read::<Ping>(request, format, Timestamp::now()).await?;
+    let (unread, mut errors) = (bad.len() as u64, Vec::new());
+    api.put_aside(Family::Ping, bad, &mut errors).await?;
+    api.alerts.observe(&records);
+    let accepted = api.writer.pings(records).await?;
     Ok(Json(PingsTaken {
         accepted: accepted.counts.stored + accepted.queued,
         duplicate: accepted.counts.duplicate,
         replaced: accepted.counts.merged,
         rejected: accepted.rejected + unread,
         shed: accepted.shed,
-        errors: told.map(LineError::from).collect(),
+        errors,
     }))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use tallybook_core::{Decimal, Tick, TickFlags, TickKey, TickQuery, TimeRange, Timestamp};
+use tallybook_core::{Decimal, Tick, TickKey, TickQuery, TimeRange, Timestamp};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::Api;
@@ -47,13 +47,6 @@ pub(crate) struct TickItem {
 
 impl From<Tick> for TickItem {
     fn from(tick: Tick) -> Self {
-        let names = [
-            (TickFlags::ONE_SIDED, "one_sided"),
-            (TickFlags::CROSSED, "crossed"),
-            (TickFlags::NOT_POSITIVE, "not_positive"),
-            (TickFlags::SEQ_ASSIGNED, "seq_assigned"),
-        ];
-        let flags = names.into_iter().filter(|(flag, _)| tick.flags.contains(*flag)).map(|(_, name)| name).collect();
         Self {
             spread: tick.spread(),
             symbol: tick.symbol,
@@ -63,7 +56,7 @@ impl From<Tick> for TickItem {
             ask: tick.ask,
             volume: tick.volume,
             lp: tick.source,
-            flags,
+            flags: tick.flags.names().collect(),
             received: tick.received,
         }
     }

@@ -4,22 +4,19 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use http_body_util::BodyExt;
 use serde::Serialize;
-use tallybook_core::{DeadLetter, Family, SourceId, Tick, Timestamp};
-use tallybook_formats::{BadRecord, Format, LineReader, Read, Readable};
+use tallybook_core::{Family, SourceId, Tick, Timestamp};
+use tallybook_formats::{Format, LineReader, Read};
 use tallybook_writer::Accepted;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::super::Api;
-use super::super::body::LineError;
 use super::super::error::{ApiError, BodyFailures, Failures};
-use crate::otlp::{Failure, FailureKind};
+use super::super::records::{LineError, format_of};
 
-/// Bad records that are named in an answer; all of them are dead letters.
-const ERRORS_NAMED: usize = 100;
 /// A stream that sends nothing for this long has ended.
 const STREAM_IDLE: Duration = Duration::from_secs(300);
 /// The header under whose value a request is stored once, however often it is sent.
@@ -51,13 +48,6 @@ impl TicksTaken {
         self.shed += accepted.shed;
         self.filtered += accepted.filtered;
     }
-
-    fn add_bad(&mut self, bad: Vec<BadRecord>) {
-        self.rejected += bad.len() as u64;
-        let room = ERRORS_NAMED.saturating_sub(self.errors.len());
-        let errors = bad.into_iter().take(room).map(LineError::from);
-        self.errors.extend(errors);
-    }
 }
 
 /// Takes ticks: a JSON array, NDJSON or CSV with a header; gzip, zstd or deflate. `{symbol, timestamp, bid, ask, volume?, lp?, seq?}`;
@@ -71,10 +61,7 @@ pub(crate) async fn post(State(api): State<Api>, request: Request) -> Result<Jso
     let received = Timestamp::now();
     let format = format_of(request.headers(), &[Format::Json, Format::Ndjson, Format::Csv])?;
     let once = idempotency_key(request.headers())?;
-    let body = api.receiver.body(request).await?;
-    let read = tokio::task::spawn_blocking(move || Tick::read(format, body.as_ref(), received));
-    let read = read.await.map_err(|_| ApiError::internal())?;
-    let Read { mut records, bad } = read.map_err(|error| ApiError::invalid_body(error.to_string()))?;
+    let Read { mut records, bad } = api.read::<Tick>(request, format, received).await?;
     // Only an importer may say when a tick arrived elsewhere.
     for tick in &mut records {
         tick.received = received;
@@ -86,8 +73,8 @@ pub(crate) async fn post(State(api): State<Api>, request: Request) -> Result<Jso
             None => api.writer.ticks(records).await?,
         });
     }
-    put_aside(&api, &bad).await?;
-    taken.add_bad(bad);
+    taken.rejected += bad.len() as u64;
+    api.put_aside(Family::Tick, bad, &mut taken.errors).await?;
     Ok(Json(taken))
 }
 
@@ -124,31 +111,8 @@ async fn store(api: &Api, read: Read<Tick>, taken: &mut TicksTaken) -> Result<()
     if !records.is_empty() {
         taken.add(api.writer.ticks(records).await?);
     }
-    put_aside(api, &bad).await?;
-    taken.add_bad(bad);
-    Ok(())
-}
-
-/// Makes dead letters of records that could not be read.
-async fn put_aside(api: &Api, bad: &[BadRecord]) -> Result<(), ApiError> {
-    if bad.is_empty() {
-        return Ok(());
-    }
-    let letter = |BadRecord { line, error, text }: &BadRecord| DeadLetter::unread("tick", *line, error, text);
-    api.writer.reject(Family::Tick, bad.iter().map(letter).collect()).await?;
-    Ok(())
-}
-
-fn format_of(headers: &HeaderMap, known: &[Format]) -> Result<Format, ApiError> {
-    let named = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-    // curl's own, where nobody names another.
-    let named = named.filter(|name| *name != "application/x-www-form-urlencoded");
-    let format = named.map_or(known.first().copied(), Format::from_content_type);
-    format.filter(|format| known.contains(format)).ok_or_else(|| {
-        let names: Vec<&str> = known.iter().map(|format| format.content_type()).collect();
-        let message = format!("the content type is none of {}", names.join(", "));
-        Failure::new(FailureKind::UnsupportedMedia, message).into()
-    })
+    taken.rejected += bad.len() as u64;
+    api.put_aside(Family::Tick, bad, &mut taken.errors).await
 }
 
 /// The source of the requests of this key.
