@@ -57,22 +57,37 @@ impl Checkout {
         self.root.join("xtask/requirements.txt")
     }
 
-    /// The virtual environment with exactly these requirements. Its name holds their hash, so that two checkouts with
-    /// different requirements never change each other's.
+    /// The virtual environment with exactly these requirements.
     pub(crate) fn python_environment(&self) -> Result<PathBuf> {
-        let path = self.requirements();
-        let requirements = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let hash = hex::encode(Sha256::digest(requirements));
-        Ok(cache()?.join(format!("python-{}", &hash[..16])))
+        environment("python", &self.requirements())
     }
 
-    /// What tests learn about this machine: where the server's binary and Python with its packages are.
-    pub(crate) fn test_environment(&self) -> Result<[(&'static str, PathBuf); 2]> {
+    /// The pinned packages of npm: a folder with package.json and package-lock.json.
+    pub(crate) fn node_packages(&self) -> PathBuf {
+        self.root.join("xtask/node")
+    }
+
+    /// The folder whose `node_modules` are exactly these packages.
+    pub(crate) fn node_environment(&self) -> Result<PathBuf> {
+        environment("node", &self.node_packages().join("package-lock.json"))
+    }
+
+    /// What tests learn about this machine: where the server's binary, Python and Node's packages are.
+    pub(crate) fn test_environment(&self) -> Result<[(&'static str, PathBuf); 3]> {
         Ok([
             ("TALLYBOOK_BIN", self.server("debug")),
             ("TALLYBOOK_PYTHON", self.python_environment()?.join("bin/python")),
+            ("TALLYBOOK_NODE", self.node_environment()?),
         ])
     }
+}
+
+/// The place in the cache of what is made from the list of packages at `pinned`. Its name holds their hash, so that two
+/// checkouts with different lists never change each other's.
+fn environment(kind: &str, pinned: &Path) -> Result<PathBuf> {
+    let packages = fs::read(pinned).with_context(|| format!("cannot read {}", pinned.display()))?;
+    let hash = hex::encode(Sha256::digest(packages));
+    Ok(cache()?.join(format!("{kind}-{}", &hash[..16])))
 }
 
 fn cache() -> Result<PathBuf> {

@@ -54,7 +54,7 @@ A failed step that has no failed tests of its own (format, clippy, …) counts a
     #[command(after_help = "Example:
   eval \"$(cargo xtask setup)\" && cargo build && cargo test -p tallybook-tests
 
-The Python packages go into $XDG_CACHE_HOME/tallybook (default ~/.cache/tallybook).")]
+The packages of Python and npm go into $XDG_CACHE_HOME/tallybook (default ~/.cache/tallybook).")]
     Setup,
 
     /// Checks dependency edges against docs/architecture.md, the dependency tree and the sources

@@ -1,5 +1,5 @@
-//! What the tests need beside Rust: Python with the packages of requirements.txt, the sqlite3 command line
-//! tool, and PostgreSQL.
+//! What the tests need beside Rust: Python with the packages of requirements.txt, Node with those of node/package.json,
+//! the sqlite3 command line tool, and PostgreSQL.
 
 use std::{
     fs::{self, File},
@@ -20,6 +20,9 @@ use crate::{
 /// Fails unless this is a Python that can make virtual environments and that the packages support.
 const PYTHON_PROBE: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))";
 
+/// Fails unless this is a Node that the packages support.
+const NODE_PROBE: &str = "process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)";
+
 /// Finds the package in the environment, which breaks when the Python it was made with is replaced.
 const PACKAGE_PROBE: &str = "import importlib.util as u, sys; sys.exit(u.find_spec('schemathesis') is None)";
 
@@ -35,9 +38,10 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
             bail!("installed, but still not usable (Python 3.11 or later?): {}", missing.join(" "));
         }
     }
-    let environment = checkout.python_environment()?;
-    make_environment(&environment, &checkout.requirements())
-        .with_context(|| format!("cannot make {}", environment.display()))
+    let python = checkout.python_environment()?;
+    make_once(&python, python_works, || make_python(&python, &checkout.requirements()))?;
+    let node = checkout.node_environment()?;
+    make_once(&node, node_works, || make_node(&node, &checkout.node_packages()))
 }
 
 /// The Debian packages whose programs are not there or do not work.
@@ -51,6 +55,12 @@ fn missing_packages() -> Vec<&'static str> {
     }
     if postgres::programs().is_none() {
         missing.push("postgresql");
+    }
+    if !succeeds(Command::new("node").args(["-e", NODE_PROBE])) {
+        missing.push("nodejs");
+    }
+    if !succeeds(Command::new("npm").arg("--version")) {
+        missing.push("npm");
     }
     missing
 }
@@ -73,8 +83,10 @@ fn talk(command: &mut Command) -> Result<()> {
     command::run(command.stdout(stderr()))
 }
 
-fn make_environment(environment: &Path, requirements: &Path) -> Result<()> {
-    if is_complete(environment) {
+/// Makes `environment` with `make` unless it is complete, which `works` and a stamp say.
+fn make_once(environment: &Path, works: fn(&Path) -> bool, make: impl FnOnce() -> Result<()>) -> Result<()> {
+    let is_complete = || environment.join(STAMP).exists() && works(environment);
+    if is_complete() {
         return Ok(());
     }
     if let Some(cache) = environment.parent() {
@@ -83,9 +95,15 @@ fn make_environment(environment: &Path, requirements: &Path) -> Result<()> {
     // Two checkouts may be set up at the same time; the second finds the work done.
     let lock = File::create(environment.with_extension("lock"))?;
     lock.lock_exclusive()?;
-    if is_complete(environment) {
+    if is_complete() {
         return Ok(());
     }
+    make().with_context(|| format!("cannot make {}", environment.display()))?;
+    fs::write(environment.join(STAMP), "")?;
+    Ok(())
+}
+
+fn make_python(environment: &Path, requirements: &Path) -> Result<()> {
     let python = environment.join("bin/python");
     talk(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
     talk(
@@ -93,12 +111,23 @@ fn make_environment(environment: &Path, requirements: &Path) -> Result<()> {
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .arg("--requirement")
             .arg(requirements),
-    )?;
-    fs::write(environment.join(STAMP), "")?;
-    Ok(())
+    )
 }
 
-fn is_complete(environment: &Path) -> bool {
-    let python = environment.join("bin/python");
-    environment.join(STAMP).exists() && succeeds(Command::new(python).args(["-c", PACKAGE_PROBE]))
+fn python_works(environment: &Path) -> bool {
+    succeeds(Command::new(environment.join("bin/python")).args(["-c", PACKAGE_PROBE]))
+}
+
+/// Peers are left out: the database comes in a build of its own.
+fn make_node(environment: &Path, packages: &Path) -> Result<()> {
+    fs::create_dir_all(environment)?;
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(packages.join(file), environment.join(file))?;
+    }
+    let quietly = ["--no-audit", "--no-fund", "--loglevel=error"];
+    talk(Command::new("npm").args(["ci", "--legacy-peer-deps"]).args(quietly).current_dir(environment))
+}
+
+fn node_works(environment: &Path) -> bool {
+    environment.join("node_modules").is_dir()
 }

@@ -18,5 +18,6 @@ mod support;
 pub use chaos::Chaos;
 pub use fixtures::Fixtures;
 pub use libtest_mimic::Trial;
+pub use model::try_model;
 pub(crate) use suite::NewPlace;
 pub use suite::{Place, case, run};
