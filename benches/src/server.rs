@@ -100,9 +100,23 @@ impl Server {
     /// # Errors
     /// When the server cannot be reached or does not answer HTTP.
     pub fn get(&self, path: &str) -> Result<(u16, Vec<u8>)> {
+        self.request(&format!("GET {path}"), "", &[])
+    }
+
+    /// One POST of the API likewise.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or does not answer HTTP.
+    pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let headers = format!("content-type: {content_type}\r\ncontent-length: {}\r\n", body.len());
+        self.request(&format!("POST {path}"), &headers, body)
+    }
+
+    fn request(&self, what: &str, headers: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
         let mut stream = TcpStream::connect(self.api)?;
         stream.set_nodelay(true)?;
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.api)?;
+        write!(stream, "{what} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n", self.api)?;
+        stream.write_all(body)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         let status = std::str::from_utf8(answer.get(9..12).context("a status line")?)?.parse()?;

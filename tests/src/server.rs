@@ -161,6 +161,18 @@ impl Client {
         answer.json()
     }
 
+    /// POST of a body to an address of the API, with these headers.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub async fn post_to_api(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Result<Answer> {
+        let mut request = self.http1.post(format!("http://{}/api/v1/{path}", self.addresses.api)).body(body.into());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::read(request.send().await?).await
+    }
+
     /// All items of a list of the API, page by page; checks that each page says how many there are.
     ///
     /// # Errors

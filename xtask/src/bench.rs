@@ -8,8 +8,8 @@ use cargo_metadata::Metadata;
 use crate::{checkout::Checkout, command::run as run_command, postgres::Cluster};
 
 const PACKAGE: &str = "tallybook-benches";
-/// The benchmark that needs a PostgreSQL.
-const STORES: &str = "stores";
+/// The benchmarks that need a PostgreSQL.
+const WITH_POSTGRES: [&str; 2] = ["series", "stores"];
 const DATABASE_URL: &str = "DATABASE_URL";
 
 /// Takes a name and its arguments. Builds the server as a user would, then runs the benchmark with `TALLYBOOK_BIN` set to it.
@@ -27,7 +27,8 @@ pub(crate) fn run(checkout: &Checkout, words: &[OsString]) -> Result<()> {
     let mut benchmark = checkout.cargo(arguments);
     benchmark.args(args).env("TALLYBOOK_BIN", checkout.server("release"));
     // Compared with PostgreSQL as it comes, unless a database is named.
-    let cluster = if name == STORES && env::var_os(DATABASE_URL).is_none() { Some(Cluster::start(&[])?) } else { None };
+    let needs_one = WITH_POSTGRES.contains(&name.as_str()) && env::var_os(DATABASE_URL).is_none();
+    let cluster = if needs_one { Some(Cluster::start(&[])?) } else { None };
     if let Some(cluster) = &cluster {
         benchmark.env(DATABASE_URL, format!("{}/postgres?sslmode=disable", cluster.url()));
     }

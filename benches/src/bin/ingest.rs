@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Parser;
-use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use tallybook_benches::load::{self, Done};
 use tallybook_benches::payload::{self, Kind};
 use tallybook_benches::server::Server;
+use tallybook_benches::table::markdown;
 use tallybook_telemetry::template::{Miner, MinerOptions, Scratch};
 
 /// Loads a server process over loopback (OTLP/HTTP, protobuf) and prints tables in Markdown.
@@ -116,10 +116,4 @@ fn miner() {
 
 fn percentiles(done: &Done) -> String {
     format!("{:.1} / {:.1} / {:.1}", done.list_ms(0.5), done.list_ms(0.95), done.list_ms(0.99))
-}
-
-fn markdown<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN).set_header(header);
-    table
 }

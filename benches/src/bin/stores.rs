@@ -2,12 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use tallybook_backends::{Backend, Config, open};
+use tallybook_benches::table::{markdown, median, milliseconds};
 use tallybook_core::{
     Ack, AttributeKey, Batch, BatchId, Query, Records, Scope, Signal, Sketch, SourceId, Store, StoreExt as _,
     Timestamp, hash_bytes,
@@ -30,8 +30,7 @@ struct Options {
 #[tokio::main]
 async fn main() -> Result<()> {
     let options = Options::parse();
-    let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN).set_header([
+    let mut table = markdown([
         "store",
         "first commit ms",
         "same values again ms (median)",
@@ -140,13 +139,4 @@ fn batch(source: SourceId, seq: u64, keys: u64, values: u64) -> Arc<Batch> {
     let mut records = Records::default();
     records.catalogue.attribute_keys = (0..keys).map(row).collect();
     Arc::new(Batch { id: BatchId { source, seq }, ack: Ack::Written, records })
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }

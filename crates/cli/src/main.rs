@@ -2,10 +2,12 @@
 
 mod demo;
 mod ping;
+mod prune;
 mod seal;
 mod serve;
 mod settings;
 mod top;
+mod with_store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +36,7 @@ const EXAMPLES: &str = "Examples:
   tallybook top                          the worst keys, metrics and templates, live
   tallybook ping example.com 1.1.1.1     whether hosts answer and how fast, live and recorded
   tallybook seal --dry-run               which days of ticks would become Parquet files
+  tallybook prune --dry-run              what is older than it should be
   tallybook config                       every setting, and where its value came from";
 
 #[derive(Subcommand)]
@@ -78,6 +81,13 @@ A running server does this by itself; stop it first where it holds the data fold
     #[command(after_help = "Examples:
   tallybook unseal 2026-11-01")]
     Unseal(Box<seal::UnsealOptions>),
+    /// Removes what is older than the settings `KEEP_…` say
+    #[command(after_help = "Examples:
+  tallybook prune --dry-run
+  KEEP_TICKS=90d tallybook prune --dry-run --json
+
+A running server does this by itself every hour, and answers GET /api/v1/retention with what comes next.")]
+    Prune(Box<prune::Options>),
     /// Prints every setting and where its value came from
     #[command(after_help = "Examples:
   tallybook config
@@ -123,8 +133,9 @@ fn run() -> Result<ExitCode> {
     // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
     let file = Cli::try_parse()?.config;
     let command = Cli::command().mut_subcommand("ping", ping::with_short_help);
-    let matches = settings::with_file(command, file.as_deref(), &["serve", "ping", "seal", "unseal", "config"])?
-        .try_get_matches()?;
+    let matches =
+        settings::with_file(command, file.as_deref(), &["serve", "ping", "seal", "unseal", "prune", "config"])?
+            .try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
         Command::Serve { settings, demo } => serve::run(&settings, demo)?,
@@ -132,6 +143,7 @@ fn run() -> Result<ExitCode> {
         Command::Ping(options) => return ping::run(&options),
         Command::Seal(options) => seal::seal(&options)?,
         Command::Unseal(options) => seal::unseal(&options)?,
+        Command::Prune(options) => prune::run(&options)?,
         Command::Config { json, .. } => {
             let (_, matches) = matches.subcommand().expect("clap requires a subcommand");
             print_settings(&settings::resolve(matches, file.as_deref())?, json)?;

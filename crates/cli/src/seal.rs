@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use bytesize::ByteSize;
 use clap::{Args, Parser};
-use tallybook_backends::{Config, open};
-use tallybook_core::{Segment, Store, Timestamp};
+use tallybook_core::{Segment, Timestamp};
 
 use crate::settings::Settings;
+use crate::with_store::{day_of, with_store};
 
 /// Which days are sealed.
 #[derive(Parser)]
@@ -44,7 +44,7 @@ pub(crate) struct UnsealOptions {
 
 /// Seals days one after the other, and says what each came to.
 pub(crate) fn seal(options: &SealOptions) -> Result<()> {
-    with_store(&options.settings, async |store| {
+    with_store(&options.settings, "tallybook seal", async |store| {
         let days: Vec<Segment> =
             store.segments().await?.into_iter().filter(|segment| options.days.hold(segment)).collect();
         if days.is_empty() {
@@ -65,7 +65,7 @@ pub(crate) fn seal(options: &SealOptions) -> Result<()> {
 
 /// Turns a sealed day back.
 pub(crate) fn unseal(options: &UnsealOptions) -> Result<()> {
-    with_store(&options.settings, async |store| {
+    with_store(&options.settings, "tallybook unseal", async |store| {
         let segment = store.unseal(options.day).await?;
         println!(
             "{}: {} ticks in {}, not sealed any more",
@@ -84,28 +84,8 @@ impl Days {
         }
         let age = i64::try_from(self.older_than.as_nanos()).unwrap_or(i64::MAX);
         let ended = Timestamp(segment.day.0.saturating_add(tallybook_core::DAY));
-        !segment.sealed && ended <= Timestamp::now().earlier(age)
+        segment.is_open() && ended <= Timestamp::now().earlier(age)
     }
-}
-
-fn with_store(settings: &Settings, work: impl AsyncFnOnce(&dyn Store) -> Result<()>) -> Result<()> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(async {
-        let config = Config {
-            use_db: settings.use_db,
-            data_dir: settings.data_dir.clone(),
-            database_url: settings.database_url.clone(),
-            holder: "tallybook seal".to_owned(),
-        };
-        let store = open(&config).await?;
-        let worked = work(store.as_ref()).await;
-        store.close().await?;
-        worked
-    })
-}
-
-fn day_of(day: Timestamp) -> String {
-    day.to_string().chars().take(10).collect()
 }
 
 fn parse_day(text: &str) -> Result<Timestamp> {
@@ -128,12 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn days_that_are_sealed_or_young_stay_as_they_are() {
+    fn days_that_are_young_or_sealed_without_late_ticks_stay_as_they_are() {
         let days = Days { older_than: Duration::from_secs(7 * 86_400), day: None };
         let old = Timestamp::now().day().earlier(9 * tallybook_core::DAY);
-        let segment = Segment { day: old, count: 1, bytes: 1, sealed: false };
+        let segment = Segment { day: old, count: 1, bytes: 1, sealed: false, late: 0 };
         assert!(days.hold(&segment));
         assert!(!days.hold(&Segment { sealed: true, ..segment.clone() }));
+        assert!(days.hold(&Segment { sealed: true, late: 1, ..segment.clone() }));
         assert!(!days.hold(&Segment { day: Timestamp::now().day(), ..segment }));
     }
 }

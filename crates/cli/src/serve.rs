@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use tallybook_core::Store;
 use tallybook_server::{Addresses, Limits, Options, Server, Token};
 use tallybook_telemetry::{Fold, FoldOptions};
-use tallybook_writer::{QueueOptions, RetentionOptions, Writer, WriterOptions};
+use tallybook_writer::{QueueOptions, RetentionOptions, TickOptions, Writer, WriterOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -116,18 +116,27 @@ fn fold_options(settings: &Settings) -> FoldOptions {
 }
 
 pub(crate) fn writer_options(settings: &Settings) -> WriterOptions {
+    let queue = |default: QueueOptions, ack: AckLevel, when_full: WhenFull| QueueOptions {
+        ack: match ack {
+            AckLevel::Queued => tallybook_writer::AckLevel::Queued,
+            AckLevel::Written => tallybook_writer::AckLevel::Written,
+            AckLevel::Durable => tallybook_writer::AckLevel::Durable,
+        },
+        when_full: match when_full {
+            WhenFull::Block => tallybook_writer::WhenFull::Block { limit: settings.queue_max_wait },
+            WhenFull::Shed => tallybook_writer::WhenFull::Shed,
+        },
+        ..default
+    };
+    let WriterOptions { telemetry, pings, ticks, .. } = WriterOptions::default();
     WriterOptions {
-        telemetry: QueueOptions {
-            ack: match settings.telemetry_ack {
-                AckLevel::Queued => tallybook_writer::AckLevel::Queued,
-                AckLevel::Written => tallybook_writer::AckLevel::Written,
-                AckLevel::Durable => tallybook_writer::AckLevel::Durable,
-            },
-            when_full: match settings.telemetry_when_full {
-                WhenFull::Block => tallybook_writer::WhenFull::Block { limit: settings.queue_max_wait },
-                WhenFull::Shed => tallybook_writer::WhenFull::Shed,
-            },
-            ..QueueOptions::default()
+        telemetry: queue(telemetry, settings.telemetry_ack, settings.telemetry_when_full),
+        pings: queue(pings, settings.ping_ack, settings.ping_when_full),
+        ticks: TickOptions {
+            queue: queue(ticks.queue, settings.tick_ack, settings.tick_when_full),
+            ring_per_symbol: settings.tick_ring,
+            drop_identical: settings.drop_identical_ticks,
+            ..ticks
         },
         retention: RetentionOptions {
             hour_buckets: settings.keep_hours,

@@ -112,6 +112,36 @@ pub(crate) struct Settings {
     /// How long single pings are kept; they leave by whole days
     #[arg(long, env = "KEEP_PINGS", default_value = "30d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Pings and ticks")]
     pub(crate) keep_pings: Duration,
+    /// When a request of pings is answered: once queued, written or durable
+    #[arg(long, env = "PING_ACK", default_value = "written", value_name = "LEVEL", help_heading = "Pings and ticks")]
+    pub(crate) ping_ack: AckLevel,
+    /// What a full queue does to pings: block or shed
+    #[arg(
+        long,
+        env = "PING_WHEN_FULL",
+        default_value = "block",
+        value_name = "POLICY",
+        help_heading = "Pings and ticks"
+    )]
+    pub(crate) ping_when_full: WhenFull,
+    /// When a request of ticks is answered: once queued, written or durable
+    #[arg(long, env = "TICK_ACK", default_value = "written", value_name = "LEVEL", help_heading = "Pings and ticks")]
+    pub(crate) tick_ack: AckLevel,
+    /// What a full queue does to ticks: block or shed
+    #[arg(
+        long,
+        env = "TICK_WHEN_FULL",
+        default_value = "block",
+        value_name = "POLICY",
+        help_heading = "Pings and ticks"
+    )]
+    pub(crate) tick_when_full: WhenFull,
+    /// The latest ticks of each symbol that are kept in memory
+    #[arg(long, env = "TICK_RING", default_value_t = 10_000, value_name = "N", help_heading = "Pings and ticks")]
+    pub(crate) tick_ring: usize,
+    /// Whether a tick is dropped, and counted, whose bid, ask, volume and source are those of the one before it
+    #[arg(long, env = "DROP_IDENTICAL_TICKS", default_value_t = false, value_name = "BOOL", action = clap::ArgAction::Set, help_heading = "Pings and ticks")]
+    pub(crate) drop_identical_ticks: bool,
     /// How long sums of pings by minute are kept
     #[arg(long, env = "KEEP_PING_MINUTES", default_value = "90d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Pings and ticks")]
     pub(crate) keep_ping_minutes: Duration,

@@ -109,13 +109,13 @@ impl Fixtures {
     }
 
     /// The kinds of record that [`Fixtures::add`] knows.
-    pub(crate) const KINDS: usize = 16;
+    pub(crate) const KINDS: usize = 18;
     pub(crate) const PING: usize = 13;
     pub(crate) const TICK: usize = 15;
 
     /// Adds one record of that kind (counted round).
     pub fn add(&mut self, kind: usize, to: &mut Records) {
-        let Records { catalogue, pings, ping_targets, ticks, dead_letters } = to;
+        let Records { catalogue, pings, ping_targets, alert_rules, probers, ticks, dead_letters } = to;
         let CatalogueDelta {
             services,
             metrics,
@@ -147,6 +147,8 @@ impl Fixtures {
             12 => dead_letters.push(self.record()),
             Self::PING => pings.push(self.ping()),
             14 => ping_targets.push(self.record()),
+            16 => alert_rules.push(self.record()),
+            17 => probers.push(self.record()),
             _ => ticks.push(self.tick()),
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::table::{Record, Row, Table, record};
-use crate::{ALL_SERVICES, CatalogueDelta, Error, Ping, PingSeen, PingTarget, Tick, Timestamp};
+use crate::{ALL_SERVICES, AlertRules, CatalogueDelta, Error, Ping, PingSeen, PingTarget, Prober, Tick, Timestamp};
 
 /// One of the kinds of record that are accounted for on their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -96,6 +96,10 @@ pub struct Records {
     pub pings: Vec<Ping>,
     /// Targets to probe.
     pub ping_targets: Vec<PingTarget>,
+    /// What to tell operators of.
+    pub alert_rules: Vec<AlertRules>,
+    /// Servers that probe.
+    pub probers: Vec<Prober>,
     /// The tick family.
     pub ticks: Vec<Tick>,
     /// Records of any family that could not be stored.
@@ -177,8 +181,9 @@ pub enum Outcome {
 impl Records {
     /// Rows and moves, each of which costs the store about one statement.
     pub fn len(&self) -> usize {
-        let Self { catalogue, pings, ping_targets, ticks, dead_letters } = self;
-        catalogue.len() + pings.len() + ping_targets.len() + ticks.len() + dead_letters.len()
+        let Self { catalogue, pings, ping_targets, alert_rules, probers, ticks, dead_letters } = self;
+        let settings = ping_targets.len() + alert_rules.len() + probers.len();
+        catalogue.len() + pings.len() + settings + ticks.len() + dead_letters.len()
     }
 
     /// Whether there is nothing to commit.
@@ -192,10 +197,12 @@ impl Records {
     /// # Errors
     /// What `each` returns.
     pub fn for_each_table<E>(&self, mut each: impl FnMut(&'static Table, Vec<Row>) -> Result<(), E>) -> Result<(), E> {
-        let Self { catalogue, pings, ping_targets, ticks: _, dead_letters } = self;
+        let Self { catalogue, pings, ping_targets, alert_rules, probers, ticks: _, dead_letters } = self;
         catalogue.for_each_table(&mut each)?;
         for_rows(&PingSeen::of(pings), &mut each)?;
         for_rows(ping_targets, &mut each)?;
+        for_rows(alert_rules, &mut each)?;
+        for_rows(probers, &mut each)?;
         for_rows(dead_letters, &mut each)
     }
 
@@ -222,10 +229,12 @@ impl Records {
         let mut second_len = first.len() / 2;
         let dead_letters = take_back(&mut first.dead_letters, &mut second_len);
         let ticks = take_back(&mut first.ticks, &mut second_len);
+        let probers = take_back(&mut first.probers, &mut second_len);
+        let alert_rules = take_back(&mut first.alert_rules, &mut second_len);
         let ping_targets = take_back(&mut first.ping_targets, &mut second_len);
         let pings = take_back(&mut first.pings, &mut second_len);
         let catalogue = first.catalogue.split_off(&mut second_len);
-        Some((first, Self { catalogue, pings, ping_targets, ticks, dead_letters }))
+        Some((first, Self { catalogue, pings, ping_targets, alert_rules, probers, ticks, dead_letters }))
     }
 }
 

@@ -28,8 +28,8 @@ pub use decimal::{Decimal, DecimalError};
 pub use error::{Applied, Error, ErrorKind, Result};
 pub use histogram::Histogram;
 pub use ping::{
-    BucketKey, HeatCell, HeatMap, Jitter, Outage, OutageFinder, OutageStep, Ping, PingBucket, PingPart, PingPlan,
-    PingSeen, PingSummary, PingTarget, Resolution, outage_steps, outages,
+    AlertRules, BucketKey, HeatCell, HeatMap, Jitter, Outage, OutageFinder, OutageStep, Ping, PingBucket, PingPart,
+    PingPlan, PingSeen, PingSummary, PingTarget, Prober, Resolution, outage_steps, outages,
 };
 pub use query::{Condition, Page, Position, Query, RowPage, Sort};
 pub use sketch::{HASH_SEED, Sketch, hash_bytes};

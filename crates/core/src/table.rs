@@ -575,6 +575,8 @@ pub const TABLES: &[&Table] = &[
     crate::PingBucket::TABLE,
     crate::PingSeen::TABLE,
     crate::PingTarget::TABLE,
+    crate::AlertRules::TABLE,
+    crate::Prober::TABLE,
     crate::DeadLetter::TABLE,
 ];
 

@@ -15,8 +15,8 @@ mod ping_targets;
 mod probing;
 mod server;
 mod start_error;
+mod stored;
 
-pub use alerts::{AlertKind, AlertOptions, AlertRule};
 pub use options::{Limits, Options, Token};
 pub use server::{Addresses, Server, Stopped};
 pub use start_error::StartError;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::{AlertOptions, StartError};
+use crate::StartError;
 
 /// Where a server listens, who may use it, and how much it takes.
 #[derive(Clone, Debug)]
@@ -19,10 +19,8 @@ pub struct Options {
     pub api_token: Option<Token>,
     /// The origins whose web pages may send OTLP/HTTP, such as `https://shop.example`. None by default.
     pub otlp_cors_origins: Vec<String>,
-    /// Whether the configured targets are probed by this server. Of servers that share a store, one should.
+    /// Whether the configured targets are probed by this server. Servers that share a store each probe a share of them.
     pub probe_targets: bool,
-    /// What to be told of.
-    pub alerts: AlertOptions,
     /// How much is taken.
     pub limits: Limits,
 }
@@ -90,7 +88,6 @@ impl Default for Options {
             api_token: None,
             otlp_cors_origins: Vec::new(),
             probe_targets: true,
-            alerts: AlertOptions::default(),
             limits: Limits::default(),
         }
     }
@@ -130,8 +127,7 @@ impl Options {
     /// Checks what does not need a port.
     ///
     /// # Errors
-    /// When an address can be reached from other machines and there is no token, or an origin is not one, or an alert cannot
-    /// be.
+    /// When an address can be reached from other machines and there is no token, or an origin is not one.
     pub fn validate(&self) -> Result<(), StartError> {
         for (setting, address) in self.addresses() {
             if !address.ip().is_loopback() && self.api_token.is_none() {
@@ -145,7 +141,7 @@ impl Options {
                 return Err(StartError::Setting(format!("`{origin}` is not an origin such as https://shop.example")));
             }
         }
-        self.alerts.validate().map_err(StartError::Setting)
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use tallybook_core::{Ping, PingTarget};
 use tallybook_probe::{Daemon, ProbeError, ProbeOptions, Prober, Target, TargetConfig, TargetState};
 use tallybook_writer::{Refused, Writer};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::alerts::Alerts;
 use crate::ping_targets::PingTargets;
@@ -20,6 +20,8 @@ const WAITING_MAX: usize = 100_000;
 const TOGETHER_MAX: usize = 5_000;
 /// How often targets are read that other servers may have changed.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
+/// How long a stop waits to tell other servers.
+const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 /// The pause before a refused batch is offered again, where nobody says when.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -83,7 +85,7 @@ impl Probing {
         self.0.prober.check(target)
     }
 
-    /// Probes what the store says, and nothing else.
+    /// Probes what the store says, this server's share of it, and nothing else.
     ///
     /// # Errors
     /// When the targets cannot be read; all goes on as before.
@@ -91,7 +93,7 @@ impl Probing {
         if self.daemon().is_none() {
             return Ok(());
         }
-        let wanted = self.0.targets.list().await?;
+        let wanted = self.0.targets.claim().await?;
         let daemon = self.daemon();
         let Some(daemon) = &*daemon else { return Ok(()) };
         let ids: BTreeSet<&str> = wanted.iter().map(|target| &*target.id).collect();
@@ -121,9 +123,16 @@ impl Probing {
         }
     }
 
-    /// Sends no further probe; the pump ends when it has written what there is.
-    pub(crate) fn stop(&self) {
-        self.daemon().take();
+    /// Sends no further probe; the pump ends when it has written what there is. Other servers take over.
+    pub(crate) async fn stop(&self) {
+        if self.daemon().take().is_none() {
+            return;
+        }
+        match timeout(LEAVE_LIMIT, self.0.targets.leave()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "other servers were not told that this one stops probing"),
+            Err(_) => tracing::warn!("other servers could not be told in time that this one stops probing"),
+        }
     }
 
     fn daemon(&self) -> MutexGuard<'_, Option<Daemon>> {

@@ -18,6 +18,7 @@ use crate::counters::Counters;
 use crate::otlp::{Grpc, Receiver, http_router};
 use crate::ping_targets::PingTargets;
 use crate::probing::{Probing, Pump};
+use crate::stored::Stored;
 use crate::{Limits, Options, StartError};
 
 /// Where a server listens.
@@ -70,7 +71,7 @@ impl Server {
         options.validate()?;
         let [grpc_listener, http_listener, api_listener] = listen(&options).await?;
         let addresses = Addresses { otlp_grpc: grpc_listener.0, otlp_http: http_listener.0, api: api_listener.0 };
-        let Options { api_token: token, otlp_cors_origins, probe_targets, alerts: alert_options, limits, .. } = options;
+        let Options { api_token: token, otlp_cors_origins, probe_targets, limits, .. } = options;
         let stopping = CancellationToken::new();
         let counters = Counters::default();
         let receiver = Receiver::new(writer.clone(), token.clone(), limits, counters.clone());
@@ -82,9 +83,9 @@ impl Server {
             max_data_bytes: limits.max_request_bytes as u64,
             counters: counters.clone(),
         };
-        let alerts = Alerts::default();
-        alerts.set(alert_options).map_err(StartError::Setting)?;
-        let targets = PingTargets::new(store.clone());
+        let stored = Stored::new(store.clone());
+        let alerts = Alerts::new(stored.clone()).await;
+        let targets = PingTargets::new(stored);
         let probing = Probing::new(targets, writer.clone(), alerts.clone(), probe_targets);
         let (probing, pump) = probing.map_err(|error| StartError::Setting(error.to_string()))?;
         let api =
@@ -122,8 +123,8 @@ impl Server {
         shutdown.await;
         Grpc::closing(&health).await;
         stopping.cancel();
-        probing.stop();
         probes.abort();
+        probing.stop().await;
         let (grpc, http, pumped) = tokio::join!(grpc, http, timeout(limits.stop_limit, pump));
         if pumped.is_err() {
             tracing::error!("the last pings could not be written in time");

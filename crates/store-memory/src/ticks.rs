@@ -64,7 +64,7 @@ impl Ticks {
         for key in self.symbols.values().flat_map(BTreeMap::keys) {
             *counts.entry(key.time.day()).or_default() += 1;
         }
-        counts.into_iter().map(|(day, count)| Segment { day, count, bytes: 0, sealed: false }).collect()
+        counts.into_iter().map(|(day, count)| Segment { day, count, bytes: 0, sealed: false, late: 0 }).collect()
     }
 
     /// Removes a day and gives the places its ticks had in the list of changes.

@@ -39,7 +39,8 @@ pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Commi
         tables.push((sql::of(OPERATION, table)?, rows));
         Ok::<_, Error>(())
     })?;
-    let Records { catalogue, pings, ping_targets: _, ticks, dead_letters: _ } = &batch.records;
+    let Records { catalogue, pings, ping_targets: _, alert_rules: _, probers: _, ticks, dead_letters: _ } =
+        &batch.records;
     batch.records.check(OPERATION)?;
 
     let apply = async {
@@ -98,7 +99,8 @@ async fn begin(transaction: &Transaction<'_>, batch: &Batch, seq: i64) -> Result
 
 /// Writes down what became of pings and ticks, where the batch had some.
 async fn remember(transaction: &Transaction<'_>, batch: &Batch, committed: &Committed) -> Result<()> {
-    let Records { catalogue: _, pings, ping_targets: _, ticks, dead_letters: _ } = &batch.records;
+    let Records { catalogue: _, pings, ping_targets: _, alert_rules: _, probers: _, ticks, dead_letters: _ } =
+        &batch.records;
     if pings.is_empty() && ticks.is_empty() {
         return Ok(());
     }

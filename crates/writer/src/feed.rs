@@ -65,11 +65,10 @@ pub(crate) enum Offered {
 }
 
 impl Feed {
-    /// `shared` says whether other processes write to the store.
-    pub(crate) fn new(options: &TickOptions, shared: bool) -> Self {
+    pub(crate) fn new(options: &TickOptions) -> Self {
         Self {
             shards: Default::default(),
-            numbers: Numbers::new(Timestamp::now(), shared, rand::random()),
+            numbers: Numbers::new(Timestamp::now(), rand::random()),
             ring_budget: Budget::new(options.ring_per_symbol, options.max_ring_ticks),
             drop_identical: options.drop_identical,
             max_symbols: options.max_ring_symbols,
@@ -78,6 +77,11 @@ impl Feed {
             shed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
+    }
+
+    /// No other process has numbered later times.
+    pub(crate) fn count_after(&self, time: Timestamp) {
+        self.numbers.count_after(time);
     }
 
     fn shard(&self, symbol: &str) -> MutexGuard<'_, Shard> {

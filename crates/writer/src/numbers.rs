@@ -1,8 +1,14 @@
 //! Numbers for ticks that come without one, so that two of the same symbol and time are told apart.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
-use tallybook_core::Timestamp;
+use tallybook_core::{Result, Store, TimeRange, Timestamp};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::shared::Shared;
 
 /// 2020-01-01T00:00:00Z.
 const EPOCH: i64 = 1_577_836_800_000_000_000;
@@ -11,13 +17,15 @@ const EPOCH: i64 = 1_577_836_800_000_000_000;
 const UNIT: i64 = 10_000;
 /// The low bits of a number tell processes apart that start at the same time; what is left suffices until 2109.
 const TAG_BITS: u32 = 15;
+/// The pause before a store is asked again that could not be read.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the numbers of a process come from.
 #[derive(Debug)]
 pub(crate) struct Numbers {
-    started: Timestamp,
-    /// Whether other processes assign numbers in the same store.
-    shared: bool,
+    /// No other process has numbered later times. While that is not known, and where others write to the store, it is the
+    /// end of time.
+    others_until: AtomicI64,
     next: AtomicU64,
 }
 
@@ -32,21 +40,26 @@ pub(crate) struct Latest {
 
 impl Numbers {
     /// `tag` is random.
-    pub(crate) fn new(started: Timestamp, shared: bool, tag: u64) -> Self {
+    pub(crate) fn new(started: Timestamp, tag: u64) -> Self {
         let units = started.0.saturating_sub(EPOCH).max(0).unsigned_abs() / UNIT.unsigned_abs();
         let first = (units << TAG_BITS) | (tag % (1 << TAG_BITS));
-        Self { started, shared, next: AtomicU64::new(first) }
+        Self { others_until: AtomicI64::new(i64::MAX), next: AtomicU64::new(first) }
+    }
+
+    /// From now on numbers count from 0 for times behind this one.
+    pub(crate) fn count_after(&self, time: Timestamp) {
+        self.others_until.store(time.0, Ordering::Relaxed);
     }
 
     /// The number of a tick of that `time`. Numbers count from 0 where nobody else can have numbered that time: it is later
-    /// than all that came of the symbol, and than the start of this process.
+    /// than all that came of the symbol, and than what other processes had.
     pub(crate) fn assign(&self, latest: &mut Option<Latest>, time: Timestamp) -> u64 {
         let Some(known) = latest else {
             *latest = Some(Latest { time, next: None });
             return self.unused();
         };
         if time > known.time {
-            let from_zero = !self.shared && time > self.started;
+            let from_zero = time.0 > self.others_until.load(Ordering::Relaxed);
             *known = Latest { time, next: from_zero.then_some(1) };
             return if from_zero { 0 } else { self.unused() };
         }
@@ -72,6 +85,30 @@ impl Numbers {
     }
 }
 
+/// Learns which times earlier processes may have numbered: all until now, and those of stored ticks that lie in the future,
+/// as they do when the clock was set back. Only where no other process writes to the store.
+pub(crate) async fn learn(store: Arc<dyn Store>, shared: Arc<Shared>, mut stop: watch::Receiver<Option<Instant>>) {
+    let learn = async {
+        loop {
+            match latest(&*store).await {
+                Ok(time) => return shared.feed.count_after(time),
+                Err(error) => tracing::warn!(%error, "the latest ticks could not be read; they are asked for again"),
+            }
+            sleep(PAUSE).await;
+        }
+    };
+    tokio::select! {
+        _ = stop.wait_for(Option::is_some) => {}
+        () = learn => {}
+    }
+}
+
+async fn latest(store: &dyn Store) -> Result<Timestamp> {
+    let now = Timestamp::now();
+    let symbols = store.symbols(TimeRange { from: now, to: Timestamp(i64::MAX) }).await?;
+    Ok(symbols.iter().map(|symbol| symbol.last).max().unwrap_or(now).max(now))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -87,9 +124,15 @@ mod tests {
         Timestamp(STARTED.0 + seconds * 1_000_000_000)
     }
 
+    fn alone() -> Numbers {
+        let numbers = Numbers::new(STARTED, 7);
+        numbers.count_after(STARTED);
+        numbers
+    }
+
     #[test]
     fn ticks_in_order_count_from_0_and_all_others_get_numbers_of_their_own() {
-        let numbers = Numbers::new(STARTED, false, 7);
+        let numbers = alone();
         let mut latest = None;
         let first = numbers.assign(&mut latest, after(1));
         assert!(
@@ -103,7 +146,7 @@ mod tests {
 
     #[test]
     fn times_before_the_start_never_count_from_0() {
-        let numbers = Numbers::new(STARTED, false, 7);
+        let numbers = alone();
         let mut latest = None;
         let assigned = [-9, -8, -7, 1].map(|second| numbers.assign(&mut latest, after(second)));
         assert_eq!(assigned, [assigned[0], assigned[0] + STEP, assigned[0] + 2 * STEP, 0]);
@@ -111,7 +154,7 @@ mod tests {
 
     #[test]
     fn processes_that_share_a_store_give_no_number_twice() {
-        let (one, other) = (Numbers::new(STARTED, true, 7), Numbers::new(STARTED, true, 8));
+        let (one, other) = (Numbers::new(STARTED, 7), Numbers::new(STARTED, 8));
         let (mut of_one, mut of_other) = (None, None);
         let mut given = HashSet::new();
         for second in 0..100 {
@@ -122,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_time_the_producer_numbered_is_not_counted_from_0() {
-        let numbers = Numbers::new(STARTED, false, 7);
+        let numbers = alone();
         let mut latest = None;
         Numbers::seen(&mut latest, after(1));
         assert!(numbers.assign(&mut latest, after(1)) > 1_000);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use tallybook_core::{ErrorKind, Result, Segment, Store, Timestamp};
+use tallybook_core::{ErrorKind, Segment, Store, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::shared::Shared;
-use crate::{OldRows, RetentionOptions, RetentionPlan};
+use crate::{RetentionOptions, RetentionPlan};
 
 /// Runs until a stop is asked for.
 pub(crate) async fn run(store: Arc<dyn Store>, shared: Arc<Shared>, mut stop: watch::Receiver<Option<Instant>>) {
@@ -41,7 +41,8 @@ impl Rounds<'_> {
         });
         let plan = RetentionPlan::new(&self.shared.options.retention, &segments, Timestamp::now());
         for rows in plan.rows {
-            if let Err(error) = self.remove(&rows).await {
+            let removed = |removed| self.shared.ledger().pruned(removed);
+            if let Err(error) = rows.remove(self.store, &self.shared.options.retention, removed).await {
                 let table = rows.table.name;
                 tracing::warn!(table, %error, "old rows could not be removed; the next round tries again");
             }
@@ -53,18 +54,6 @@ impl Rounds<'_> {
             if self.seals {
                 self.seal(&segment).await;
             }
-        }
-    }
-
-    async fn remove(&self, rows: &OldRows) -> Result<()> {
-        let RetentionOptions { chunk_rows, pause, .. } = self.shared.options.retention;
-        loop {
-            let removed = self.store.prune(rows.table, rows.before, &rows.conditions, chunk_rows).await?;
-            self.shared.ledger().pruned(removed);
-            if removed < chunk_rows as u64 {
-                return Ok(());
-            }
-            sleep(pause).await;
         }
     }
 

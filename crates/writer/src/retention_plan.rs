@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use tallybook_core::{
-    Condition, DAY, Ping, PingBucket, Query, Record, Resolution, Result, Segment, Store, TABLES, Table, Timestamp,
-    Value, Window,
+    Condition, DAY, Ping, PingBucket, Prober, Query, Record, Resolution, Result, Segment, Store, TABLES, Table,
+    Timestamp, Value, Window,
 };
+use tokio::time::sleep;
 
 use crate::RetentionOptions;
+
+/// How long a server that probed is remembered.
+const PROBERS_KEPT: Duration = Duration::from_secs(86_400);
 
 /// What a round of the retention removes and seals.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,7 +20,7 @@ pub struct RetentionPlan {
     pub rows: Vec<OldRows>,
     /// Days of ticks that are removed.
     pub drop: Vec<Segment>,
-    /// Days of ticks that are sealed, where the store can.
+    /// Days of ticks that are sealed, where the store can; also those that are, and to which ticks came later.
     pub seal: Vec<Segment>,
 }
 
@@ -41,7 +45,7 @@ impl RetentionPlan {
             let end = Timestamp(segment.day.0.saturating_add(DAY));
             if drop_before.is_some_and(|before| end <= before) {
                 plan.drop.push(segment.clone());
-            } else if !segment.sealed && seal_before.is_some_and(|before| end <= before) {
+            } else if segment.is_open() && seal_before.is_some_and(|before| end <= before) {
                 plan.seal.push(segment.clone());
             }
         }
@@ -50,6 +54,14 @@ impl RetentionPlan {
 }
 
 impl OldRows {
+    /// Of a table of sums, the length of those that are meant.
+    pub fn of(&self) -> Option<&str> {
+        self.conditions.iter().find_map(|condition| match condition {
+            Condition::Equals(_, Value::Text(value)) => Some(value.as_ref()),
+            _ => None,
+        })
+    }
+
     /// How many there are.
     ///
     /// # Errors
@@ -60,6 +72,26 @@ impl OldRows {
         let conditions = self.conditions.iter().cloned().chain([older]).collect();
         let query = Query { conditions, total: true, ..Query::new(1) };
         Ok(store.select(self.table, &query).await?.total.unwrap_or_default())
+    }
+
+    /// Removes them in small steps, and tells `each` how many rows a step removed.
+    ///
+    /// # Errors
+    /// What the store says; what was removed before stays removed.
+    pub async fn remove(
+        &self,
+        store: &dyn Store,
+        options: &RetentionOptions,
+        mut each: impl FnMut(u64) + Send,
+    ) -> Result<()> {
+        loop {
+            let removed = store.prune(self.table, self.before, &self.conditions, options.chunk_rows).await?;
+            each(removed);
+            if removed < options.chunk_rows as u64 {
+                return Ok(());
+            }
+            sleep(options.pause).await;
+        }
     }
 }
 
@@ -76,6 +108,8 @@ fn old_rows(options: &RetentionOptions, now: Timestamp) -> Vec<OldRows> {
         } else if table.name == PingBucket::TABLE.name {
             add(table, options.ping_minutes, Some(("resolution", Resolution::Minute.as_str())));
             add(table, options.ping_hours, Some(("resolution", Resolution::Hour.as_str())));
+        } else if table.name == Prober::TABLE.name {
+            add(table, PROBERS_KEPT, None);
         } else if table.position("window").is_some() {
             add(table, options.hour_buckets, Some(("window", Window::Hour.as_str())));
             add(table, options.day_buckets, Some(("window", Window::Day.as_str())));
@@ -101,7 +135,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(20_000 * DAY + DAY / 2);
 
     fn segment(age_days: i64, sealed: bool) -> Segment {
-        Segment { day: NOW.day().earlier(age_days * DAY), count: 1, bytes: 0, sealed }
+        Segment { day: NOW.day().earlier(age_days * DAY), count: 1, bytes: 0, sealed, late: 0 }
     }
 
     #[test]
@@ -113,6 +147,10 @@ mod tests {
         let thirty_days = RetentionOptions { ticks: Some(Duration::from_secs(30 * 86_400)), ..Default::default() };
         let dropped = RetentionPlan::new(&thirty_days, &segments, NOW);
         assert_eq!((dropped.drop, dropped.seal), (vec![segment(31, false)], vec![segment(8, false)]));
+
+        let (same, grown) = (segment(20, true), Segment { late: 1, ..segment(21, true) });
+        let again = RetentionPlan::new(&RetentionOptions::default(), &[same, grown.clone()], NOW);
+        assert_eq!(again.seal, [grown]);
 
         let neither = RetentionOptions { seal_after: None, ..Default::default() };
         assert!(RetentionPlan::new(&neither, &segments, NOW).seal.is_empty());

@@ -80,12 +80,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// `store_is_shared` says whether other processes write to the store.
-    pub(crate) fn new(fold: Fold, options: &WriterOptions, store_is_shared: bool) -> Self {
+    pub(crate) fn new(fold: Fold, options: &WriterOptions) -> Self {
         Self {
             pings: Arc::new(Lane::new(Family::Ping, options.pings)),
             ticks: Arc::new(Lane::new(Family::Tick, options.ticks.queue)),
-            feed: Feed::new(&options.ticks, store_is_shared),
+            feed: Feed::new(&options.ticks),
             jitters: Mutex::default(),
             options: *options,
             pending: AsyncMutex::new(Pending { fold, fate: watch::Sender::new(None) }),

@@ -15,7 +15,7 @@ use crate::lane_task::LaneTask;
 use crate::send::Sender;
 use crate::shared::{Fate, Shared, Taken, beside_the_runtime, later};
 use crate::task::Task;
-use crate::{Health, Refused, Stats, WhenFull, WriterOptions, refresh, retention};
+use crate::{Health, Refused, RetentionOptions, Stats, WhenFull, WriterOptions, numbers, refresh, retention};
 
 /// A request longer than this is read beside the runtime: it is milliseconds of work.
 const INLINE_MAX_BYTES: usize = 256 << 10;
@@ -120,7 +120,7 @@ impl Writer {
     /// Outside a tokio runtime.
     pub fn start(store: Arc<dyn Store>, fold: Fold, options: WriterOptions) -> Self {
         let is_shared = store.info().shared;
-        let shared = Arc::new(Shared::new(fold, &options, is_shared));
+        let shared = Arc::new(Shared::new(fold, &options));
         let stop = watch::Sender::new(None);
         let (ended, stopped) = watch::channel(None);
         let mut tasks = JoinSet::new();
@@ -131,6 +131,8 @@ impl Writer {
         tokio::spawn(supervise(tasks, shared.clone(), stop.clone(), ended));
         if is_shared {
             tokio::spawn(refresh::run(store.clone(), shared.clone(), stop.subscribe()));
+        } else {
+            tokio::spawn(numbers::learn(store.clone(), shared.clone(), stop.subscribe()));
         }
         tokio::spawn(retention::run(store.clone(), shared.clone(), stop.subscribe()));
         let sender = Sender::new(store, shared.clone(), stop.subscribe(), Family::Tick);
@@ -223,6 +225,11 @@ impl Writer {
             Some(Fate::Abandoned { error }) => Err(Refused::Unacknowledged { error }),
             None => Err(Refused::Unacknowledged { error: "the writer has died".into() }),
         }
+    }
+
+    /// How long old rows are kept.
+    pub fn retention(&self) -> &RetentionOptions {
+        &self.0.shared.options.retention
     }
 
     /// What was done so far.

@@ -13,4 +13,5 @@ mod postgres;
 mod refusals;
 mod same_answers;
 mod sdks;
+mod ticks;
 mod traps;

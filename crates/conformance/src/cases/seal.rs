@@ -89,7 +89,7 @@ async fn t03_late_ticks_join_a_sealed_day(store: &Arc<dyn Store>) {
     let [before, between, after, gold] = late;
     let expected = [before, first, between, after, second, gold];
     assert_eq!(ticks(&**store).await, expected);
-    assert_eq!(listed(store, 0).await.map(|one| (one.count, one.sealed)), Some((6, true)));
+    assert_eq!(listed(store, 0).await.map(|one| (one.count, one.sealed, one.late)), Some((6, true, 4)));
 }
 
 async fn t03_a_day_that_is_sealed_twice_holds_what_came_between(store: &Arc<dyn Store>) {

@@ -10,6 +10,7 @@ mod parts;
 mod plan;
 mod summary;
 mod target;
+mod watch;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub use parts::PingPart;
 pub use plan::{BucketKey, PingPlan};
 pub use summary::PingSummary;
 pub use target::{PingSeen, PingTarget};
+pub use watch::{AlertRules, Prober};
 
 record! {
     /// One probe and its answer. Of two with the same target and time the later one to arrive counts.

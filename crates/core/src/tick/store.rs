@@ -45,9 +45,17 @@ pub struct Segment {
     pub count: u64,
     /// Bytes on disk; 0 where the backend cannot tell.
     pub bytes: u64,
-    /// Whether it was turned into its compressed, immutable form. Ticks that came after that lie beside it until the
-    /// next seal.
+    /// Whether it was turned into its compressed, immutable form.
     pub sealed: bool,
+    /// Ticks that came after that: they lie beside it until the next seal.
+    pub late: u64,
+}
+
+impl Segment {
+    /// Whether a seal would do anything.
+    pub fn is_open(&self) -> bool {
+        !self.sealed || self.late > 0
+    }
 }
 
 /// The tick family of a store. The contract, on top of that of [`crate::Store`]:

@@ -15,49 +15,49 @@ const MAX_NAME_BYTES: usize = 200;
 /// The longest time a rule may look back or stay silent for, in seconds: a day.
 const MAX_SECONDS: u64 = 86_400;
 
-/// The alerts of a server. Without rules, nothing is watched.
+/// What is watched for, on all servers that share a store. Without rules, nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Alerts)]
-pub struct AlertOptions {
+pub(crate) struct AlertOptions {
     /// What to be told of.
     #[serde(default)]
-    pub rules: Vec<AlertRule>,
+    pub(crate) rules: Vec<AlertRule>,
     /// Where alerts are posted as JSON, besides the log.
     #[serde(default)]
     #[schema(example = "https://hooks.example/ping")]
-    pub webhook: Option<String>,
+    pub(crate) webhook: Option<String>,
 }
 
 /// One thing to be told of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AlertRule {
+pub(crate) struct AlertRule {
     /// What names it among the others.
     #[schema(min_length = 1, example = "the database is down")]
-    pub name: String,
+    pub(crate) name: String,
     /// The target it watches; every target when left out.
     #[serde(default)]
-    pub target: Option<String>,
+    pub(crate) target: Option<String>,
     /// What is watched for.
     #[schema(inline)]
-    pub when: AlertKind,
+    pub(crate) when: AlertKind,
     /// The limit: milliseconds of a latency, percent of a loss; none of `down`.
     #[serde(default)]
-    pub above: Option<f64>,
+    pub(crate) above: Option<f64>,
     /// How long it lasts before it is told, and of a loss the time over which it is taken, in seconds.
     #[schema(minimum = 1, maximum = 86400)]
-    pub for_seconds: u64,
+    pub(crate) for_seconds: u64,
     /// How long no further alert of the same target is told after one, in seconds.
     #[serde(default = "default_cooldown")]
     #[schema(minimum = 0, maximum = 86400, default = 300)]
-    pub cooldown_seconds: u64,
+    pub(crate) cooldown_seconds: u64,
 }
 
 /// What can be watched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum AlertKind {
+pub(crate) enum AlertKind {
     /// No answer.
     Down,
     /// Every answer slower than the limit.
@@ -75,7 +75,7 @@ impl AlertOptions {
     ///
     /// # Errors
     /// One sentence for the first mistake.
-    pub fn validate(&self) -> Result<(), String> {
+    pub(crate) fn validate(&self) -> Result<(), String> {
         if self.rules.len() > MAX_RULES {
             return Err(format!("{} rules are more than {MAX_RULES}", self.rules.len()));
         }

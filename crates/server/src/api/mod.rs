@@ -19,6 +19,7 @@ mod page;
 mod params;
 mod pings;
 mod records;
+mod retention;
 pub(crate) mod schema;
 mod services;
 mod span_patterns;
@@ -103,6 +104,7 @@ impl Api {
             .route("/cardinality/complexity", get(complexity::list))
             .route("/growth", get(growth::list))
             .route("/stats", get(stats::get))
+            .route("/retention", get(retention::get))
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))
             .route("/version", get(status::version))

@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
-    attributes, complexity, exposition, growth, high, logs, metrics, overview, pings, services, span_patterns, spans,
-    stats, status, templates, ticks,
+    attributes, complexity, exposition, growth, high, logs, metrics, overview, pings, retention, services,
+    span_patterns, spans, stats, status, templates, ticks,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -40,6 +40,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
         complexity::list,
         growth::list,
         stats::get,
+        retention::get,
         status::health,
         status::ready,
         status::version,

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::running::{PATIENCE, Running};
+use crate::running::{PATIENCE, Running, Setup};
 
 type Heard = (Arc<AtomicUsize>, mpsc::UnboundedSender<Value>);
 
@@ -82,4 +82,32 @@ async fn rules_that_cannot_be_are_refused_and_the_old_ones_stay() {
     }
     let rules = server.ok("/api/v1/alerts/rules").await;
     assert_eq!((&rules["rules"][0]["name"], &rules["webhook"]), (&json!("slow"), &Value::Null));
+}
+
+#[tokio::test]
+async fn rules_outlive_their_server_and_are_those_of_all_that_share_the_store() {
+    let first = Running::start().await;
+    let store = first.store.clone();
+    let put = async |server: &Running, name: &str| {
+        let rules =
+            json!({ "rules": [{ "name": name, "when": "down", "for_seconds": 30 }], "webhook": "http://127.0.0.1:9/" });
+        let set = server.client.put(server.api("/api/v1/alerts/rules")).json(&rules).send().await.unwrap();
+        assert_eq!(set.status(), 200);
+    };
+    put(&first, "before").await;
+    let rules = first.ok("/api/v1/alerts/rules").await;
+    first.stopped().await;
+
+    let second = Setup::new().store(store.clone()).start().await;
+    assert_eq!(second.ok("/api/v1/alerts/rules").await, rules);
+    let other = Setup::new().store(store).start().await;
+    put(&other, "after").await;
+    assert_eq!(second.ok("/api/v1/alerts/rules").await["rules"][0]["name"], "after");
+    ping(&second, 60, Value::Null).await;
+    let fired = timeout(PATIENCE, async {
+        while second.ok("/api/v1/alerts").await["total"] == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    fired.await.expect("stored rules are watched");
 }

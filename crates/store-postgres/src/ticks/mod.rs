@@ -1,6 +1,7 @@
 //! Ticks: day partitions, totals by day, and a log of the key ranges each commit touched.
 
 mod changes;
+mod copy;
 mod insert;
 mod names;
 mod read;

@@ -117,6 +117,7 @@ pub(crate) async fn segments(store: &PostgresStore) -> Result<Vec<Segment>> {
             count: row.try_get::<_, i64>(1)?.cast_unsigned(),
             bytes: row.try_get::<_, i64>(2)?.cast_unsigned(),
             sealed: false,
+            late: 0,
         })
     };
     rows.iter().map(|row| segment(row).map_err(error)).collect()

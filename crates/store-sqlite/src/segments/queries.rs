@@ -59,7 +59,8 @@ impl Days {
     pub(crate) fn segment(&self, day: Day) -> Result<Option<Segment>> {
         let segment = self.with(day, |view| {
             let bytes = self.folder.bytes(day);
-            Ok(Segment { day: day.start(), count: view.count()?, bytes, sealed: view.state.parquet })
+            let (count, late) = (view.count()?, view.late()?);
+            Ok(Segment { day: day.start(), count, bytes, sealed: view.state.parquet, late })
         })?;
         Ok(segment.filter(|segment| segment.count > 0))
     }

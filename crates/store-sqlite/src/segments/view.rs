@@ -50,6 +50,11 @@ impl DayView<'_> {
         Ok(self.sealed.map_or(0, Sealed::count) + later)
     }
 
+    /// Ticks that came after the seal.
+    pub(crate) fn late(&self) -> Result<u64> {
+        self.sealed.and(self.database).map_or(Ok(0), DayReader::count)
+    }
+
     /// What was touched from `revision` on; a seal touches all.
     pub(crate) fn touched(&self, revision: i64) -> Result<Vec<Touched>> {
         let mut touched = self.database.map_or(Ok(Vec::new()), |database| database.touched(revision))?;

@@ -133,6 +133,7 @@ async fn a_stop_that_cannot_write_ticks_gives_up_in_time_and_says_what_is_left()
 async fn ticks_of_the_same_moment_are_all_kept_and_numbered_in_the_order_they_came() {
     let store = Unruly::new();
     let writer = start(&store, &WriterOptions::default());
+    knows_others().await;
     writer.offer(unnumbered("A", 1)).unwrap();
     for price in ["1.1", "1.2", "1.3"] {
         writer.offer(Tick { bid: price.parse().ok(), ..unnumbered("A", 2) }).unwrap();
@@ -144,6 +145,26 @@ async fn ticks_of_the_same_moment_are_all_kept_and_numbered_in_the_order_they_ca
     assert_eq!(of_two.iter().map(|tick| tick.seq).collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert_eq!(of_two[2].bid, "1.3".parse().ok());
     assert_eq!(stored.iter().map(Tick::key).collect::<BTreeSet<_>>().len(), 7);
+}
+
+/// Until the writer has learnt what earlier processes may have numbered.
+async fn knows_others() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_gives_no_number_twice() {
+    let store = Unruly::new();
+    let before = start(&store, &WriterOptions::default());
+    knows_others().await;
+    // Stamped ahead of the clock, as all is once the clock was set back.
+    let feed = || (0..100).map(|millis| unnumbered("A", millis / 5)).collect::<Vec<_>>();
+    assert_eq!(before.ticks(feed()).await.unwrap().counts.stored, 100);
+    assert!(before.stop(A_MINUTE).await.drained);
+    let after = start(&store, &WriterOptions::default());
+    knows_others().await;
+    assert_eq!(after.ticks(feed()).await.unwrap().counts.stored, 100);
+    assert_eq!(store.ticks_of("A").await.len(), 200);
 }
 
 #[tokio::test(start_paused = true)]

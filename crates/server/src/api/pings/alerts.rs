@@ -29,11 +29,14 @@ pub(crate) async fn list(State(api): State<Api>, params: ListParams<NoFilter>) -
     get, operation_id = "get_alert_rules", path = "/api/v1/alerts/rules", tag = "pings",
     responses((status = 200, description = "The rules", body = AlertOptions), Failures)
 )]
-pub(crate) async fn rules(State(api): State<Api>, Params(NoParams {}): Params<NoParams>) -> Json<AlertOptions> {
-    Json(api.alerts.options())
+pub(crate) async fn rules(
+    State(api): State<Api>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Json<AlertOptions>, ApiError> {
+    Ok(Json(api.alerts.options().await?))
 }
 
-/// Puts these rules in the place of all others, until the server is started again: then those of its settings count.
+/// Puts these rules in the place of all others, on every server that shares the store, and for ever.
 #[utoipa::path(
     put, operation_id = "replace_alert_rules", path = "/api/v1/alerts/rules", tag = "pings",
     request_body = AlertOptions,
@@ -44,6 +47,7 @@ pub(crate) async fn replace_rules(
     Params(NoParams {}): Params<NoParams>,
     JsonBody(options): JsonBody<AlertOptions>,
 ) -> Result<Json<AlertOptions>, ApiError> {
-    api.alerts.set(options).map_err(ApiError::invalid_body)?;
-    Ok(Json(api.alerts.options()))
+    options.validate().map_err(ApiError::invalid_body)?;
+    api.alerts.replace(options.clone()).await?;
+    Ok(Json(options))
 }

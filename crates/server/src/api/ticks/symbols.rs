@@ -41,6 +41,15 @@ pub(crate) struct SegmentItem {
     bytes: u64,
     /// Whether it is in its compressed form.
     sealed: bool,
+    /// Ticks that came after that: the next seal takes them in.
+    late_ticks: u64,
+}
+
+impl From<tallybook_core::Segment> for SegmentItem {
+    fn from(segment: tallybook_core::Segment) -> Self {
+        let tallybook_core::Segment { day, count, bytes, sealed, late } = segment;
+        Self { day, ticks: count, bytes, sealed, late_ticks: late }
+    }
 }
 
 /// A number of ticks.
@@ -91,8 +100,8 @@ pub(crate) async fn segments(
     params: ListParams<NoParams>,
 ) -> Result<Json<List<SegmentItem>>, ApiError> {
     let items = api.store.segments().await?.into_iter().map(|segment| {
-        let tallybook_core::Segment { day, count, bytes, sealed } = segment;
-        (vec![Value::from(day)], SegmentItem { day, ticks: count, bytes, sealed })
+        let item = SegmentItem::from(segment);
+        (vec![Value::from(item.day)], item)
     });
     let descending = params.paging.order == Some(Order::Desc);
     Ok(Json(page_of(&params.paging, descending, items.collect())?))

@@ -1,0 +1,310 @@
+//! Ticks on bad days: the server is killed, the disk is full, the input is bad.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use flate2::{Compression, write::GzEncoder};
+use tallybook_tests::disk::SmallDisk;
+use tallybook_tests::server::Client;
+use tallybook_tests::setup::Setup;
+use tallybook_tests::tools::{check_integrity, run, sqlite3, tallybook};
+use tokio::process::Command;
+use tokio::task::JoinSet;
+
+/// Ticks in a request: half of them before midnight, half of them after, so that each request is of two files.
+const BATCH: u64 = 200;
+const CLIENTS: u64 = 4;
+const CSV: [(&str, &str); 1] = [("content-type", "text/csv")];
+/// How long something may take that is awaited.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The ticks of the n-th request, numbered by their producer.
+fn request(symbol: &str, number: u64) -> String {
+    let mut text = String::from("symbol,timestamp,bid,ask,seq,lp\n");
+    for seq in number * BATCH..(number + 1) * BATCH {
+        let day = if seq % 2 == 0 { "2026-03-01T23:59:59" } else { "2026-03-02T00:00:00" };
+        let _ = writeln!(text, "{symbol},{day}.{:06}Z,1.08{:03},1.09000,{seq},lp-1", seq % 1_000_000, seq % 1_000);
+    }
+    text
+}
+
+/// What became of the requests of one client.
+#[derive(Debug, Default)]
+struct Sent {
+    acknowledged: BTreeSet<u64>,
+    /// The server may have them.
+    unclear: BTreeSet<u64>,
+    put_off: u64,
+    refusals: Vec<String>,
+}
+
+/// Clients that each send the ticks of a symbol of their own.
+struct Feeds {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicU64>,
+    clients: JoinSet<Sent>,
+}
+
+impl Feeds {
+    /// Numbers their requests from `first` on.
+    fn start(client: &Client, first: u64) -> Self {
+        let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let mut clients = JoinSet::new();
+        for symbol in (0..CLIENTS).map(symbol) {
+            let (client, stop, acknowledged) = (client.clone(), stop.clone(), acknowledged.clone());
+            clients.spawn(async move {
+                let (mut sent, mut number) = (Sent::default(), first);
+                while !stop.load(Ordering::Relaxed) {
+                    match client.post_to_api("ticks", &CSV, request(&symbol, number)).await {
+                        Ok(answer) if answer.status == 200 => {
+                            sent.acknowledged.insert(number);
+                            acknowledged.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Ok(answer) => {
+                            sent.unclear.insert(number);
+                            if [429, 503].contains(&answer.status) && answer.header("retry-after").is_some() {
+                                sent.put_off += 1;
+                            } else {
+                                sent.refusals.push(format!("{}: {}", answer.status, answer.text()));
+                            }
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                        }
+                        Err(_) => {
+                            sent.unclear.insert(number);
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                        }
+                    }
+                    number += 1;
+                }
+                sent
+            });
+        }
+        Self { stop, acknowledged, clients }
+    }
+
+    /// Waits until another `requests` are acknowledged.
+    async fn wait_for(&self, requests: u64) -> Result<()> {
+        let goal = self.acknowledged.load(Ordering::Relaxed) + requests;
+        let begun = Instant::now();
+        while self.acknowledged.load(Ordering::Relaxed) < goal {
+            ensure!(begun.elapsed() < PATIENCE, "{requests} more requests were not acknowledged");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// One account for all: their requests have the same numbers.
+    async fn stop(self) -> Result<Vec<Sent>> {
+        self.stop.store(true, Ordering::Relaxed);
+        Ok(self.clients.join_all().await)
+    }
+}
+
+fn symbol(client: u64) -> String {
+    format!("PAIR{client}")
+}
+
+/// Each tick that is stored of a symbol, by its seq; fails where one is there twice.
+async fn stored(client: &Client, symbol: &str) -> Result<BTreeSet<u64>> {
+    let answer = client.get(&format!("/api/v1/ticks/export?symbol={symbol}&format=csv")).await?;
+    ensure!(answer.status == 200, "the export answered {}: {}", answer.status, answer.text());
+    let text = answer.text();
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    let column = header.iter().position(|name| *name == "seq").context("a column seq")?;
+    let mut seqs = BTreeSet::new();
+    for line in lines {
+        let seq = line.split(',').nth(column).context("a seq")?.parse()?;
+        ensure!(seqs.insert(seq), "tick {seq} of {symbol} is there twice");
+    }
+    let count = client.api(&format!("ticks/count?symbol={symbol}")).await?;
+    ensure!(count["count"] == seqs.len(), "{count} counted, {} exported", seqs.len());
+    Ok(seqs)
+}
+
+/// Every acknowledged tick is there, and none that nobody sent.
+async fn check(client: &Client, all: &[Vec<Sent>]) -> Result<()> {
+    for nth in 0..CLIENTS {
+        let name = symbol(nth);
+        let stored = stored(client, &name).await?;
+        let ticks = |requests: &BTreeSet<u64>| -> BTreeSet<u64> {
+            requests.iter().flat_map(|number| number * BATCH..(number + 1) * BATCH).collect()
+        };
+        for sent in all.iter().map(|sent| &sent[nth as usize]) {
+            let lost: Vec<u64> = ticks(&sent.acknowledged).difference(&stored).copied().collect();
+            ensure!(lost.is_empty(), "{name}: {} acknowledged ticks are lost, the first is {}", lost.len(), lost[0]);
+        }
+        let known = all.iter().flat_map(|sent| {
+            let Sent { acknowledged, unclear, .. } = &sent[nth as usize];
+            ticks(acknowledged).into_iter().chain(ticks(unclear))
+        });
+        let known: BTreeSet<u64> = known.collect();
+        ensure!(stored.is_subset(&known), "{name} has ticks that nobody sent");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_in_a_flush_of_ticks_at_midnight_keeps_what_was_acknowledged() -> Result<()> {
+    const APART: u64 = 1_000_000;
+    let setup = Setup::new()?;
+    let mut all = Vec::new();
+    for round in 0..3 {
+        let server = setup.start().await?;
+        let feeds = Feeds::start(&server, round * APART);
+        feeds.wait_for(100).await?;
+        server.kill().await?;
+        all.push(feeds.stop().await?);
+    }
+    let server = setup.start().await?;
+    check(&server, &all).await?;
+    let days = server.list("ticks/segments").await?;
+    assert_eq!(days.len(), 2, "{days:?}");
+    server.stop().await?;
+    for day in ["01", "02"] {
+        check_integrity(&setup.data_dir().join(format!("ticks/2026/03/ticks_2026-03-{day}.db")))?;
+    }
+    check_integrity(&setup.database())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_in_a_flush_of_ticks_is_told_to_clients_and_heals_by_itself() -> Result<()> {
+    let disk = SmallDisk::new(256)?;
+    let setup = Setup::new()?.data_in(disk.path()).with("QUEUE_MAX_WAIT", "200ms");
+    let server = setup.start().await?;
+    let feeds = Feeds::start(&server, 0);
+    feeds.wait_for(20).await?;
+    disk.fill()?;
+    wait_for_status(&server, 503).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    disk.free()?;
+    wait_for_status(&server, 200).await?;
+    feeds.wait_for(20).await?;
+    let sent = feeds.stop().await?;
+    assert!(sent.iter().all(|sent| sent.refusals.is_empty()), "{sent:?}");
+    check(&server, &[sent]).await?;
+    server.stop().await
+}
+
+async fn wait_for_status(client: &Client, status: u16) -> Result<()> {
+    let begun = Instant::now();
+    while client.get("/api/v1/ready").await?.status != status {
+        if begun.elapsed() > PATIENCE {
+            bail!("the server did not become {status} on /api/v1/ready");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_in_a_seal_is_one_sentence_and_costs_nothing() -> Result<()> {
+    let disk = SmallDisk::new(64)?;
+    let setup = Setup::new()?.data_in(disk.path());
+    let server = setup.start().await?;
+    for number in 0..100 {
+        let answer = server.post_to_api("ticks", &CSV, request("PAIR0", number)).await?;
+        ensure!(answer.status == 200, "{}", answer.text());
+    }
+    server.stop().await?;
+    let seal = || -> Result<Command> {
+        let mut command = Command::new(tallybook()?);
+        command.args(["seal", "--day", "2026-03-01"]).env_clear().env("DATA_DIR", disk.path()).kill_on_drop(true);
+        Ok(command)
+    };
+    disk.fill()?;
+    let refused = format!("{:#}", run(seal()?).await.expect_err("there is no room"));
+    assert!(refused.contains("full") || refused.contains("No space left"), "{refused}");
+    disk.free()?;
+    let server = setup.start().await?;
+    assert_eq!(stored(&server, "PAIR0").await?.len(), 100 * BATCH as usize);
+    server.stop().await?;
+
+    assert!(run(seal()?).await?.contains("sealed"));
+    let server = setup.start().await?;
+    assert_eq!(stored(&server, "PAIR0").await?, (0..100 * BATCH).collect());
+    let days = server.list("ticks/segments").await?;
+    assert_eq!(days.iter().filter(|day| day["sealed"] == true).count(), 1, "{days:?}");
+    server.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_line_in_a_million_is_a_dead_letter_with_its_number_and_the_rest_is_in() -> Result<()> {
+    const LINES: usize = 1_000_000;
+    const BAD: usize = 700_001;
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(b"symbol,timestamp,bid,ask\n")?;
+    for line in 2..=LINES {
+        let bid = if line == BAD { "NaN" } else { "1.08500" };
+        writeln!(packed, "EURUSD,{},{bid},1.08512", 1_700_000_000_000_000 + line)?;
+    }
+    let setup = Setup::new()?;
+    let server = setup.start().await?;
+    let headers = [CSV[0], ("content-encoding", "gzip"), ("idempotency-key", "million")];
+    let body = packed.finish()?;
+    let answer = server.post_to_api("ticks", &headers, body.clone()).await?.json()?;
+    assert_eq!((&answer["accepted"], &answer["rejected"]), (&(LINES - 2).into(), &1.into()), "{answer}");
+    assert_eq!(answer["errors"][0]["line"], BAD);
+    assert_eq!(server.api("ticks/count?symbol=EURUSD").await?["count"], LINES - 2);
+    // The same request again, as a client does that was not answered.
+    let again = server.post_to_api("ticks", &headers, body).await?.json()?;
+    assert_eq!((&again["accepted"], &again["duplicate"]), (&0.into(), &(LINES - 2).into()), "{again}");
+    assert_eq!(server.api("ticks/count?symbol=EURUSD").await?["count"], LINES - 2);
+    let letters = sqlite3(&setup.database(), "SELECT error FROM dead_letter")?;
+    assert!(letters[0]["error"].as_str().is_some_and(|error| error.starts_with("line 700001: ")), "{letters:?}");
+    server.stop().await
+}
+
+#[tokio::test]
+async fn hostile_symbols_and_absurd_prices_are_texts_and_numbers_or_dead_letters() -> Result<()> {
+    let setup = Setup::new()?;
+    let server = setup.start().await?;
+    let ticks = serde_json::json!([
+        { "symbol": "../../x", "timestamp": "2026-03-01T00:00:00Z", "bid": "1" },
+        { "symbol": "'; DROP TABLE tick; --", "timestamp": "2026-03-01T00:00:00Z", "ask": "-1e2" },
+        { "symbol": "A", "timestamp": "2026-03-01T00:00:00Z", "bid": "NaN" },
+        { "symbol": "A", "timestamp": "2026-03-01T00:00:00Z", "bid": "inf" },
+        { "symbol": "A", "timestamp": "2026-03-01T00:00:00Z", "bid": "-Infinity" },
+        { "symbol": "A", "timestamp": "2026-03-01T00:00:00Z", "bid": "1e999" },
+        { "symbol": "A", "timestamp": "2026-03-01T00:00:00Z", "bid": "-99999999999999999", "ask": "0.000000000000000001" },
+    ]);
+    let headers = [("content-type", "application/json")];
+    let answer = server.post_to_api("ticks", &headers, ticks.to_string()).await?.json()?;
+    assert_eq!((&answer["accepted"], &answer["rejected"]), (&3.into(), &4.into()), "{answer}");
+    let symbols: Vec<String> =
+        server.list("symbols").await?.iter().filter_map(|item| item["symbol"].as_str().map(str::to_owned)).collect();
+    assert_eq!(symbols, ["'; DROP TABLE tick; --", "../../x", "A"]);
+    let tick = &server.api("ticks?symbol=A").await?["data"][0];
+    assert_eq!((&tick["bid"], &tick["ask"]), (&"-99999999999999999".into(), &"0.000000000000000001".into()));
+    let months = std::fs::read_dir(setup.data_dir().join("ticks"))?.count();
+    assert_eq!(months, 1, "a symbol names no file");
+    server.stop().await
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_is_removed_and_removes_nothing() -> Result<()> {
+    let setup = Setup::new()?.with("KEEP_TICKS", "30d");
+    let server = setup.start().await?;
+    let answer = server.post_to_api("ticks", &CSV, request("PAIR0", 0)).await?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    let next = server.api("retention").await?;
+    assert_eq!(next["remove"].as_array().map(Vec::len), Some(2), "{next}");
+    server.stop().await?;
+    let prune = async |arguments: &[&str]| -> Result<serde_json::Value> {
+        let mut command = Command::new(tallybook()?);
+        command.arg("prune").args(arguments).arg("--json").env_clear().env("DATA_DIR", setup.data_dir());
+        Ok(serde_json::from_str(&run(command).await?)?)
+    };
+    assert_eq!(prune(&["--dry-run"]).await?["days"], serde_json::json!([]), "ticks are kept unless told otherwise");
+    let months = ["--keep-ticks", "30d"];
+    let said = prune(&[&months[..], &["--dry-run"]].concat()).await?;
+    assert_eq!((&said["days"][1]["day"], &said["days"][1]["ticks"]), (&"2026-03-02".into(), &(BATCH / 2).into()));
+    assert_eq!(prune(&months).await?["days"], said["days"]);
+    assert_eq!(prune(&months).await?["days"], serde_json::json!([]));
+    Ok(())
+}
