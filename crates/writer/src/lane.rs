@@ -9,6 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use crate::feed::Emptied;
+use crate::refusals::{RefusedPart, take_defects};
 use crate::shared::Shared;
 use crate::{AckLevel, QueueOptions, Refused, State, WhenFull};
 
@@ -18,6 +19,8 @@ pub(crate) const OFFERED_TICK_BYTES: usize = size_of::<Tick>();
 /// Records that were taken together.
 pub(crate) struct Request {
     pub(crate) records: Records,
+    /// Those of its pings or ticks that no store takes, one each.
+    pub(crate) refused: Vec<RefusedPart>,
     pub(crate) bytes: usize,
     /// Who waits for the commit, where anybody does.
     pub(crate) answer: Option<oneshot::Sender<Answer>>,
@@ -45,14 +48,25 @@ pub(crate) struct Lane {
 
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request").field("rows", &self.records.len()).field("bytes", &self.bytes).finish_non_exhaustive()
+        f.debug_struct("Request").field("rows", &self.len()).field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 
 impl Request {
+    /// Takes out what no store takes: here, where many requests are made ready at a time, and not where one task commits all.
+    pub(crate) fn new(mut records: Records, bytes: usize, answer: Option<oneshot::Sender<Answer>>) -> Self {
+        let refused = take_defects(&mut records);
+        Self { records, refused, bytes, answer }
+    }
+
+    /// Pings and ticks that a store takes.
+    pub(crate) fn good(&self) -> usize {
+        self.records.pings.len() + self.records.ticks.len()
+    }
+
     /// Pings and ticks.
     pub(crate) fn len(&self) -> usize {
-        self.records.pings.len() + self.records.ticks.len()
+        self.good() + self.refused.len()
     }
 
     /// Whoever waits and has gone away is not missed.
@@ -192,7 +206,7 @@ impl Shared {
             drop(ledger);
             if offered > 0 {
                 let records = Records { ticks: emptied.take(offered), ..Records::default() };
-                requests.push_front(Request { records, bytes: offered * OFFERED_TICK_BYTES, answer: None });
+                requests.push_front(Request::new(records, offered * OFFERED_TICK_BYTES, None));
             }
         }
         requests

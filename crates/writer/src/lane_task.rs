@@ -12,7 +12,7 @@ use crate::commit::{Committer, Outcome};
 use crate::feed::Emptied;
 use crate::lane::{Answer, Lane, Request};
 use crate::ledger::Settled;
-use crate::refusals::{RefusedPart, take_defects};
+use crate::refusals::RefusedPart;
 use crate::send::Sender;
 use crate::shared::{Shared, later};
 use crate::task::PAUSE_PER_FLUSH;
@@ -107,10 +107,12 @@ impl LaneTask {
     /// Commits requests as one batch; gives them back as they were where the store refuses it.
     async fn commit_together(&mut self, mut group: Vec<Request>, flushed: &mut Flushed) -> Vec<Request> {
         let (mut joined, mut refused, mut shares) = (Records::default(), Vec::new(), Vec::new());
+        let count = |of: fn(&Records) -> usize| group.iter().map(|request| of(&request.records)).sum();
+        joined.pings.reserve_exact(count(|records| records.pings.len()));
+        joined.ticks.reserve_exact(count(|records| records.ticks.len()));
         for request in &mut group {
-            let defective = take_defects(&mut request.records);
-            shares.push(Share { records: request.len(), rejected: defective.len() });
-            refused.extend(defective);
+            shares.push(Share { records: request.good(), rejected: request.refused.len() });
+            refused.append(&mut request.refused);
             joined.pings.append(&mut request.records.pings);
             joined.ticks.append(&mut request.records.ticks);
         }
@@ -136,7 +138,11 @@ impl LaneTask {
 
     /// Commits one request, in several batches where it is long.
     async fn commit_alone(&mut self, mut request: Request, flushed: &mut Flushed) {
-        let Records { pings, ticks, .. } = std::mem::take(&mut request.records);
+        let Records { mut pings, mut ticks, .. } = std::mem::take(&mut request.records);
+        for part in request.refused.drain(..) {
+            pings.extend(part.records.pings);
+            ticks.extend(part.records.ticks);
+        }
         let max = self.lane.options.max_commit_records;
         let pings = parts(pings, max).into_iter().map(|pings| Records { pings, ..Records::default() });
         let ticks = parts(ticks, max).into_iter().map(|ticks| Records { ticks, ..Records::default() });
@@ -223,10 +229,7 @@ fn take_apart(group: &mut [Request], shares: &[Share], joined: Records, refused:
         // A lane has records of one kind; of the other there are none to take.
         request.records.pings.extend(pings.by_ref().take(share.records));
         request.records.ticks.extend(ticks.by_ref().take(share.records));
-        for part in refused.by_ref().take(share.rejected) {
-            request.records.pings.extend(part.records.pings);
-            request.records.ticks.extend(part.records.ticks);
-        }
+        request.refused.extend(refused.by_ref().take(share.rejected));
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::AckLevel;
-use crate::shared::{INLINE_MAX_ROWS, Shared, beside_the_runtime};
+use crate::shared::{INLINE_MAX_ROWS, Shared};
 
 /// The wait before the first retry; it doubles with each.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -82,7 +82,7 @@ impl Sender {
                     if let Some(since) = self.shared.ledger().committed(self.family, rows) {
                         tracing::info!(%since, family = self.family.as_str(), "the store takes batches again");
                     }
-                    beside_the_runtime(rows > INLINE_MAX_ROWS, || drop(batch));
+                    drop_beside(batch, rows);
                     return Sent::Committed(committed);
                 }
                 Some(Err(error)) if error.is_retryable() => error,
@@ -136,6 +136,13 @@ impl Sender {
             answer = self.store.commit(batch.clone()) => Some(answer),
             () = time_is_up(&mut self.stop) => None,
         }
+    }
+}
+
+/// Lets go of a batch; of many rows that takes a while, for which nobody waits.
+fn drop_beside(batch: Arc<Batch>, rows: usize) {
+    if rows > INLINE_MAX_ROWS {
+        tokio::task::spawn_blocking(move || drop(batch));
     }
 }
 

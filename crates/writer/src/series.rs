@@ -111,7 +111,8 @@ impl Writer {
         let (filtered, queued) = ((offered - left) as u64, left as u64);
         let (answer, answered) = oneshot::channel();
         let waits = lane.options.ack != AckLevel::Queued && queued > 0;
-        let request = Request { records, bytes, answer: waits.then_some(answer) };
+        let request =
+            beside_the_runtime(left > INLINE_MAX_ROWS, || Request::new(records, bytes, waits.then_some(answer)));
         let pushed = shared.push(lane, request, filtered);
         if pushed.is_err() || left == 0 {
             lane.leave(offered, bytes);

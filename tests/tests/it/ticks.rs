@@ -23,12 +23,19 @@ const CSV: [(&str, &str); 1] = [("content-type", "text/csv")];
 /// How long something may take that is awaited.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The ticks of the n-th request, numbered by their producer.
+/// The ticks of the n-th request.
 fn request(symbol: &str, number: u64) -> String {
+    csv(symbol, number * BATCH..(number + 1) * BATCH)
+}
+
+/// Ticks that their producer numbered, those with even numbers before midnight and the others after it.
+fn csv(symbol: &str, seqs: std::ops::Range<u64>) -> String {
     let mut text = String::from("symbol,timestamp,bid,ask,seq,lp\n");
-    for seq in number * BATCH..(number + 1) * BATCH {
+    for seq in seqs {
         let day = if seq % 2 == 0 { "2026-03-01T23:59:59" } else { "2026-03-02T00:00:00" };
-        let _ = writeln!(text, "{symbol},{day}.{:06}Z,1.08{:03},1.09000,{seq},lp-1", seq % 1_000_000, seq % 1_000);
+        // Prices without a pattern, so that sealed ones take room.
+        let [bid, ask] = [2_654_435_761, 40_503_217].map(|factor| seq.wrapping_mul(factor) % 100_000);
+        let _ = writeln!(text, "{symbol},{day}.{:06}Z,1.{bid:05},2.{ask:05},{seq},lp-1", seq % 1_000_000);
     }
     text
 }
@@ -36,6 +43,8 @@ fn request(symbol: &str, number: u64) -> String {
 /// What became of the requests of one client.
 #[derive(Debug, Default)]
 struct Sent {
+    /// Whose symbol it was.
+    client: u64,
     acknowledged: BTreeSet<u64>,
     /// The server may have them.
     unclear: BTreeSet<u64>,
@@ -55,10 +64,11 @@ impl Feeds {
     fn start(client: &Client, first: u64) -> Self {
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let mut clients = JoinSet::new();
-        for symbol in (0..CLIENTS).map(symbol) {
+        for nth in 0..CLIENTS {
+            let symbol = symbol(nth);
             let (client, stop, acknowledged) = (client.clone(), stop.clone(), acknowledged.clone());
             clients.spawn(async move {
-                let (mut sent, mut number) = (Sent::default(), first);
+                let (mut sent, mut number) = (Sent { client: nth, ..Sent::default() }, first);
                 while !stop.load(Ordering::Relaxed) {
                     match client.post_to_api("ticks", &CSV, request(&symbol, number)).await {
                         Ok(answer) if answer.status == 200 => {
@@ -98,10 +108,10 @@ impl Feeds {
         Ok(())
     }
 
-    /// One account for all: their requests have the same numbers.
-    async fn stop(self) -> Result<Vec<Sent>> {
+    /// What became of the requests of each.
+    async fn stop(self) -> Vec<Sent> {
         self.stop.store(true, Ordering::Relaxed);
-        Ok(self.clients.join_all().await)
+        self.clients.join_all().await
     }
 }
 
@@ -128,22 +138,20 @@ async fn stored(client: &Client, symbol: &str) -> Result<BTreeSet<u64>> {
 }
 
 /// Every acknowledged tick is there, and none that nobody sent.
-async fn check(client: &Client, all: &[Vec<Sent>]) -> Result<()> {
+async fn check(client: &Client, all: &[Sent]) -> Result<()> {
     for nth in 0..CLIENTS {
         let name = symbol(nth);
         let stored = stored(client, &name).await?;
         let ticks = |requests: &BTreeSet<u64>| -> BTreeSet<u64> {
             requests.iter().flat_map(|number| number * BATCH..(number + 1) * BATCH).collect()
         };
-        for sent in all.iter().map(|sent| &sent[nth as usize]) {
+        let mut known = BTreeSet::new();
+        for sent in all.iter().filter(|sent| sent.client == nth) {
             let lost: Vec<u64> = ticks(&sent.acknowledged).difference(&stored).copied().collect();
             ensure!(lost.is_empty(), "{name}: {} acknowledged ticks are lost, the first is {}", lost.len(), lost[0]);
+            known.extend(ticks(&sent.acknowledged));
+            known.extend(ticks(&sent.unclear));
         }
-        let known = all.iter().flat_map(|sent| {
-            let Sent { acknowledged, unclear, .. } = &sent[nth as usize];
-            ticks(acknowledged).into_iter().chain(ticks(unclear))
-        });
-        let known: BTreeSet<u64> = known.collect();
         ensure!(stored.is_subset(&known), "{name} has ticks that nobody sent");
     }
     Ok(())
@@ -159,7 +167,7 @@ async fn kill_in_a_flush_of_ticks_at_midnight_keeps_what_was_acknowledged() -> R
         let feeds = Feeds::start(&server, round * APART);
         feeds.wait_for(100).await?;
         server.kill().await?;
-        all.push(feeds.stop().await?);
+        all.extend(feeds.stop().await);
     }
     let server = setup.start().await?;
     check(&server, &all).await?;
@@ -185,9 +193,9 @@ async fn a_full_disk_in_a_flush_of_ticks_is_told_to_clients_and_heals_by_itself(
     disk.free()?;
     wait_for_status(&server, 200).await?;
     feeds.wait_for(20).await?;
-    let sent = feeds.stop().await?;
+    let sent = feeds.stop().await;
     assert!(sent.iter().all(|sent| sent.refusals.is_empty()), "{sent:?}");
-    check(&server, &[sent]).await?;
+    check(&server, &sent).await?;
     server.stop().await
 }
 
@@ -204,30 +212,34 @@ async fn wait_for_status(client: &Client, status: u16) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_in_a_seal_is_one_sentence_and_costs_nothing() -> Result<()> {
+    const TICKS: u64 = 200_000;
+    const ROOM_BYTES: usize = 300 << 10;
     let disk = SmallDisk::new(64)?;
     let setup = Setup::new()?.data_in(disk.path());
     let server = setup.start().await?;
-    for number in 0..100 {
-        let answer = server.post_to_api("ticks", &CSV, request("PAIR0", number)).await?;
-        ensure!(answer.status == 200, "{}", answer.text());
-    }
+    let answer = server.post_to_api("ticks", &CSV, csv("PAIR0", 0..TICKS)).await?;
+    ensure!(answer.status == 200, "{}", answer.text());
     server.stop().await?;
     let seal = || -> Result<Command> {
         let mut command = Command::new(tallybook()?);
         command.args(["seal", "--day", "2026-03-01"]).env_clear().env("DATA_DIR", disk.path()).kill_on_drop(true);
         Ok(command)
     };
+    // What is left suffices to open the store, and not for the sealed day.
+    let room = disk.path().join("room");
+    std::fs::write(&room, vec![0; ROOM_BYTES])?;
     disk.fill()?;
+    std::fs::remove_file(room)?;
     let refused = format!("{:#}", run(seal()?).await.expect_err("there is no room"));
     assert!(refused.contains("full") || refused.contains("No space left"), "{refused}");
     disk.free()?;
     let server = setup.start().await?;
-    assert_eq!(stored(&server, "PAIR0").await?.len(), 100 * BATCH as usize);
+    assert_eq!(stored(&server, "PAIR0").await?.len() as u64, TICKS);
     server.stop().await?;
 
     assert!(run(seal()?).await?.contains("sealed"));
     let server = setup.start().await?;
-    assert_eq!(stored(&server, "PAIR0").await?, (0..100 * BATCH).collect());
+    assert_eq!(stored(&server, "PAIR0").await?.len() as u64, TICKS);
     let days = server.list("ticks/segments").await?;
     assert_eq!(days.iter().filter(|day| day["sealed"] == true).count(), 1, "{days:?}");
     server.stop().await

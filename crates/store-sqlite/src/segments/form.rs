@@ -5,6 +5,17 @@ use std::sync::Arc;
 use rusqlite::Row;
 use tallybook_core::{Decimal, DecimalError, Tick, TickFlags, Timestamp};
 
+/// By scale.
+const POWERS_OF_TEN: [i64; Decimal::MAX_DIGITS as usize + 1] = {
+    let mut powers = [1; Decimal::MAX_DIGITS as usize + 1];
+    let mut scale = 1;
+    while scale < powers.len() {
+        powers[scale] = 10 * powers[scale - 1];
+        scale += 1;
+    }
+    powers
+};
+
 /// What few ticks differ in, beside their source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Form {
@@ -26,7 +37,7 @@ pub(crate) struct Numbers {
 
 impl Form {
     pub(crate) fn of(tick: &Tick) -> Self {
-        let divisor = |price: Option<Decimal>| price.map_or(0, |price| 10_i64.pow(u32::from(price.scale())));
+        let divisor = |price: Option<Decimal>| price.map_or(0, |price| POWERS_OF_TEN[usize::from(price.scale())]);
         Self {
             flags: tick.flags.0,
             bid_divisor: divisor(tick.bid),

@@ -1,12 +1,22 @@
 //! What is asked of all days together.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use tallybook_core::{Result, Segment, SymbolSummary, Tick, TickQuery, TimeRange, Timestamp};
 
 use super::day::Day;
 use super::days::Days;
+
+/// From so many ticks on, days are read side by side: a few cost less than a thread.
+const PARALLEL_FROM_TICKS: usize = 10_000;
+/// Days that are read at the same time, at the most.
+const PARALLEL_DAYS: usize = 4;
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(PARALLEL_DAYS))
+}
 
 impl Days {
     /// A page of ticks, from as many days as it takes.
@@ -23,17 +33,32 @@ impl Days {
         if query.newest_first {
             days.reverse();
         }
+        let at_once = if query.limit < PARALLEL_FROM_TICKS { 1 } else { threads() };
         let mut ticks = Vec::new();
-        for day in days {
+        for days in days.chunks(at_once) {
             let rest = query.limit - ticks.len();
             if rest == 0 {
                 break;
             }
-            let query = TickQuery { limit: rest, ..query.clone() };
-            let found = self.with(day, |view| view.ticks(&query))?.unwrap_or_default();
-            if ticks.is_empty() { ticks = found } else { ticks.extend(found) }
+            for found in self.ticks_of_each(days, &TickQuery { limit: rest, ..query.clone() })? {
+                let rest = query.limit - ticks.len();
+                if ticks.is_empty() { ticks = found } else { ticks.extend(found.into_iter().take(rest)) }
+            }
         }
         Ok(ticks)
+    }
+
+    /// Up to `limit` ticks of each of these days, read at the same time.
+    fn ticks_of_each(&self, days: &[Day], query: &TickQuery) -> Result<Vec<Vec<Tick>>> {
+        let read = |day: Day| Ok(self.with(day, |view| view.ticks(query))?.unwrap_or_default());
+        if let [day] = days {
+            return Ok(vec![read(*day)?]);
+        }
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = days.iter().map(|day| scope.spawn(move || read(*day))).collect();
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            joined.collect()
+        })
     }
 
     pub(crate) fn symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>> {

@@ -1,9 +1,9 @@
 //! Writing to the database of one day.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use tallybook_core::{Ack, Batch, BatchId, Counts, Result, Tick, TickKey, Timestamp};
 

@@ -174,8 +174,8 @@ fn close(writer: DayWriter) {
 
 fn by_day(ticks: &[Tick]) -> BTreeMap<Day, Vec<&Tick>> {
     let mut days: BTreeMap<Day, Vec<&Tick>> = BTreeMap::new();
-    for tick in ticks {
-        days.entry(Day::of(tick.time)).or_default().push(tick);
+    for run in ticks.chunk_by(|one, next| Day::of(one.time) == Day::of(next.time)) {
+        days.entry(Day::of(run[0].time)).or_default().extend(run);
     }
     days
 }
