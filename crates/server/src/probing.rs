@@ -18,6 +18,8 @@ use crate::ping_targets::PingTargets;
 const WAITING_MAX: usize = 100_000;
 /// Pings that are handed to the writer together.
 const TOGETHER_MAX: usize = 5_000;
+/// The pause after a write, in which pings gather: each commit writes whole pages, however few of their rows it changes.
+const GATHER: Duration = Duration::from_millis(500);
 /// How often targets are read that other servers may have changed.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
 /// How long a stop waits to tell other servers.
@@ -155,6 +157,9 @@ impl Pump {
             let lost = self.lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 tracing::error!(pings = lost, "pings were lost because the store did not take them for too long");
+            }
+            if count < TOGETHER_MAX && !self.pings.is_closed() {
+                sleep(GATHER).await;
             }
         }
     }

@@ -12,7 +12,7 @@ use flate2::{Compression, write::GzEncoder};
 use tallybook_tests::disk::SmallDisk;
 use tallybook_tests::server::Client;
 use tallybook_tests::setup::Setup;
-use tallybook_tests::tools::{check_integrity, run, sqlite3, tallybook};
+use tallybook_tests::tools::{check_integrity, run, tallybook};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
@@ -267,7 +267,7 @@ async fn a_bad_line_in_a_million_is_a_dead_letter_with_its_number_and_the_rest_i
     let again = server.post_to_api("ticks", &headers, body).await?.json()?;
     assert_eq!((&again["accepted"], &again["duplicate"]), (&0.into(), &(LINES - 2).into()), "{again}");
     assert_eq!(server.api("ticks/count?symbol=EURUSD").await?["count"], LINES - 2);
-    let letters = sqlite3(&setup.database(), "SELECT error FROM dead_letter")?;
+    let letters = server.list("dead-letters").await?;
     assert!(letters[0]["error"].as_str().is_some_and(|error| error.starts_with("line 700001: ")), "{letters:?}");
     server.stop().await
 }

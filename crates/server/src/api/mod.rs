@@ -4,6 +4,7 @@ mod attributes;
 mod body;
 mod complexity;
 mod counts;
+mod dead_letters;
 mod download;
 mod error;
 mod exposition;
@@ -105,6 +106,7 @@ impl Api {
             .route("/growth", get(growth::list))
             .route("/stats", get(stats::get))
             .route("/retention", get(retention::get))
+            .route("/dead-letters", get(dead_letters::list))
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))
             .route("/version", get(status::version))

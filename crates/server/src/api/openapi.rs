@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
-    attributes, complexity, exposition, growth, high, logs, metrics, overview, pings, retention, services,
-    span_patterns, spans, stats, status, templates, ticks,
+    attributes, complexity, dead_letters, exposition, growth, high, logs, metrics, overview, pings, retention,
+    services, span_patterns, spans, stats, status, templates, ticks,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -41,6 +41,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
         growth::list,
         stats::get,
         retention::get,
+        dead_letters::list,
         status::health,
         status::ready,
         status::version,
