@@ -1,11 +1,14 @@
 //! `tallybook`: keeps the operational record of a system.
 
+mod backup;
 mod demo;
+mod doctor;
 mod ping;
 mod prune;
 mod seal;
 mod serve;
 mod settings;
+mod sql;
 mod top;
 mod with_store;
 
@@ -35,8 +38,10 @@ const EXAMPLES: &str = "Examples:
   USE_DB=memory tallybook serve          nothing outlives the process
   tallybook top                          the worst keys, metrics and templates, live
   tallybook ping example.com 1.1.1.1     whether hosts answer and how fast, live and recorded
+  tallybook backup                       everything in ./data, beside a running server as well
   tallybook seal --dry-run               which days of ticks would become Parquet files
   tallybook prune --dry-run              what is older than it should be
+  tallybook doctor                       what is wrong with the data folder, and what mends it
   tallybook config                       every setting, and where its value came from";
 
 #[derive(Subcommand)]
@@ -88,6 +93,50 @@ A running server does this by itself; stop it first where it holds the data fold
 
 A running server does this by itself every hour, and answers GET /api/v1/retention with what comes next.")]
     Prune(Box<prune::Options>),
+    /// Backs up everything in the data folder, whether or not a server works in it
+    #[command(after_help = "Examples:
+  tallybook backup
+  tallybook backup --backup-dir /mnt/backups --backup-compress true
+  tallybook backup --json | jq -r .path
+
+Each backup is verified before it has its name. Files that did not change share their space with the backup before.")]
+    Backup(Box<backup::TakeCommand>),
+    /// Lists the backups there are
+    #[command(after_help = "Examples:
+  tallybook backups
+  tallybook backups --verify
+
+Exit code: 0 when every backup can be read, else 1.")]
+    Backups(Box<backup::ListCommand>),
+    /// Puts a backup back into a folder that is empty, after it was verified
+    #[command(after_help = "Examples:
+  tallybook restore --to ./restored
+  tallybook restore --at 2026-11-26T12:00:00Z
+  tallybook restore backup_20261126_120000 --to ./restored
+
+It overwrites nothing: where the data folder has data, move it away first, or name another folder with --to.")]
+    Restore(Box<backup::RestoreCommand>),
+    /// Asks Tallybook's own database one question in SQL, beside a running server as well; it can only read
+    #[command(after_help = "Examples:
+  tallybook sql 'SELECT name, spans FROM service ORDER BY spans DESC LIMIT 5'
+  tallybook sql --json 'SELECT * FROM template WHERE count > ?' --param 1000 | jq .template
+  echo 'SELECT count(*) FROM metric' | tallybook sql --csv -")]
+    Sql(Box<sql::SqlCommand>),
+    /// Looks at the data folder, the disk and the backups, and says what is wrong and what mends it
+    #[command(after_help = "Examples:
+  tallybook doctor
+  tallybook doctor --full
+  tallybook doctor --json | jq '.findings[] | select(.severity != \"ok\")'
+
+It changes nothing and works beside a running server.
+Exit code: 0 when all is well, 1 with warnings, 2 when something is critical.")]
+    Doctor(Box<doctor::DoctorCommand>),
+    /// Gives free space of the databases back to the disk, with the server stopped
+    #[command(after_help = "Examples:
+  tallybook optimize
+
+A running server does this by itself when it is idle.")]
+    Optimize(Box<doctor::OptimizeCommand>),
     /// Prints every setting and where its value came from
     #[command(after_help = "Examples:
   tallybook config
@@ -133,9 +182,15 @@ fn run() -> Result<ExitCode> {
     // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
     let file = Cli::try_parse()?.config;
     let command = Cli::command().mut_subcommand("ping", ping::with_short_help);
-    let matches =
-        settings::with_file(command, file.as_deref(), &["serve", "ping", "seal", "unseal", "prune", "config"])?
-            .try_get_matches()?;
+    let matches = settings::with_file(
+        command,
+        file.as_deref(),
+        &[
+            "serve", "ping", "seal", "unseal", "prune", "backup", "backups", "restore", "sql", "doctor", "optimize",
+            "config",
+        ],
+    )?
+    .try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
         Command::Serve { settings, demo } => serve::run(&settings, demo)?,
@@ -144,6 +199,12 @@ fn run() -> Result<ExitCode> {
         Command::Seal(options) => seal::seal(&options)?,
         Command::Unseal(options) => seal::unseal(&options)?,
         Command::Prune(options) => prune::run(&options)?,
+        Command::Backup(command) => backup::take(&command)?,
+        Command::Backups(command) => backup::list(&command)?,
+        Command::Restore(command) => backup::restore(&command)?,
+        Command::Sql(command) => sql::run(&command)?,
+        Command::Doctor(command) => return doctor::run(&command),
+        Command::Optimize(command) => doctor::optimize(&command)?,
         Command::Config { json, .. } => {
             let (_, matches) = matches.subcommand().expect("clap requires a subcommand");
             print_settings(&settings::resolve(matches, file.as_deref())?, json)?;

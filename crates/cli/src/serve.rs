@@ -4,16 +4,18 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use tallybook_backends::Backend;
 use tallybook_core::Store;
 use tallybook_server::{Addresses, Limits, Options, Server, Token};
+use tallybook_sqlite::Cancel;
 use tallybook_telemetry::{Fold, FoldOptions};
 use tallybook_writer::{QueueOptions, RetentionOptions, TickOptions, Writer, WriterOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::demo;
 use crate::settings::{AckLevel, Settings, WhenFull};
+use crate::{backup, demo, doctor};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -54,6 +56,9 @@ async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store
     announce(store.as_ref(), addresses);
     let visitors = demo.then(|| tokio::spawn(demo::run(addresses.otlp_http, settings.api_token.clone())));
 
+    let cancel_backups = Cancel::new();
+    let backups = tokio::spawn(backup::take_regularly(settings.clone(), cancel_backups.clone()));
+
     let mut terminate = signal(SignalKind::terminate())?;
     let shutdown = async move {
         tokio::select! {
@@ -68,6 +73,8 @@ async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store
     if stopped.cut_off > 0 {
         warn!(connections = stopped.cut_off, "requests that ran past the limit were cut off");
     }
+    cancel_backups.cancel();
+    backups.abort();
     let stopped = writer.stop(settings.stop_max_wait).await;
     if !stopped.drained {
         let why = stopped.error.as_deref().unwrap_or("the time limit STOP_MAX_WAIT was reached");
@@ -92,6 +99,9 @@ fn server_options(settings: &Settings) -> Result<Options> {
         otlp_http_addr: settings.otlp_http_addr,
         api_addr: settings.api_addr,
         api_token: settings.api_token.clone().map(Token::new).transpose()?,
+        own_database: (settings.use_db == Backend::Sqlite).then(|| settings.data_dir.join("tallybook.db")),
+        databases: Some(settings.data_dir.join("databases")),
+        doctor: (settings.use_db == Backend::Sqlite).then(|| doctor::options(settings, false)),
         limits: Limits {
             max_request_bytes: bytes(settings.otlp_max_body),
             max_decompressed_bytes: bytes(settings.otlp_max_decompressed),

@@ -10,6 +10,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
 use tallybook_backends::Backend;
 
+use crate::backup::BackupSettings;
+
 /// The file that is read when no other is named.
 pub(crate) const DEFAULT_FILE: &str = "tallybook.toml";
 /// The settings whose values are never shown.
@@ -154,6 +156,9 @@ pub(crate) struct Settings {
     /// The age at which a day of ticks becomes a Parquet file, where the store can do that
     #[arg(long, env = "SEAL_TICKS_AFTER", default_value = "7d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Pings and ticks")]
     pub(crate) seal_ticks_after: Duration,
+
+    #[command(flatten)]
+    pub(crate) backups: BackupSettings,
 }
 
 /// When a request is answered.

@@ -9,6 +9,7 @@ mod api;
 mod auth;
 mod connections;
 mod counters;
+mod databases;
 mod options;
 mod otlp;
 mod ping_targets;

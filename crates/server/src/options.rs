@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::StartError;
@@ -21,6 +22,12 @@ pub struct Options {
     pub otlp_cors_origins: Vec<String>,
     /// Whether the configured targets are probed by this server. Servers that share a store each probe a share of them.
     pub probe_targets: bool,
+    /// Tallybook's own database, where the store is SQLite: it may be read with SQL, where there is a token.
+    pub own_database: Option<PathBuf>,
+    /// The folder of SQLite databases that are used over HTTP, where there is a token.
+    pub databases: Option<PathBuf>,
+    /// What `GET /api/v1/doctor` looks at, where the store is SQLite.
+    pub doctor: Option<tallybook_doctor::Options>,
     /// How much is taken.
     pub limits: Limits,
 }
@@ -88,6 +95,9 @@ impl Default for Options {
             api_token: None,
             otlp_cors_origins: Vec::new(),
             probe_targets: true,
+            own_database: None,
+            databases: None,
+            doctor: None,
             limits: Limits::default(),
         }
     }

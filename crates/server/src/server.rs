@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use crate::alerts::Alerts;
-use crate::api::{Api, Guard};
+use crate::api::{Api, Guard, Sql};
 use crate::connections::{Protocol, serve};
 use crate::counters::Counters;
+use crate::databases::Databases;
 use crate::otlp::{Grpc, Receiver, http_router};
 use crate::ping_targets::PingTargets;
 use crate::probing::{Probing, Pump};
@@ -50,6 +51,7 @@ pub struct Server {
     probing: Probing,
     pump: Pump,
     alerts: Alerts,
+    databases: Option<Databases>,
     stopping: CancellationToken,
 }
 
@@ -71,7 +73,11 @@ impl Server {
         options.validate()?;
         let [grpc_listener, http_listener, api_listener] = listen(&options).await?;
         let addresses = Addresses { otlp_grpc: grpc_listener.0, otlp_http: http_listener.0, api: api_listener.0 };
-        let Options { api_token: token, otlp_cors_origins, probe_targets, limits, .. } = options;
+        let Options {
+            api_token: token, otlp_cors_origins, probe_targets, own_database, databases, doctor, limits, ..
+        } = options;
+        let databases = databases.map(Databases::new);
+        let sql = Sql::new(token.is_some(), own_database, databases.clone());
         let stopping = CancellationToken::new();
         let counters = Counters::default();
         let receiver = Receiver::new(writer.clone(), token.clone(), limits, counters.clone());
@@ -88,8 +94,17 @@ impl Server {
         let targets = PingTargets::new(stored);
         let probing = Probing::new(targets, writer.clone(), alerts.clone(), probe_targets);
         let (probing, pump) = probing.map_err(|error| StartError::Setting(error.to_string()))?;
-        let api =
-            Api::new(store, writer, receiver.clone(), probing.clone(), alerts.clone(), &counters, stopping.clone());
+        let api = Api::new(
+            store,
+            writer,
+            receiver.clone(),
+            probing.clone(),
+            alerts.clone(),
+            sql,
+            doctor,
+            &counters,
+            stopping.clone(),
+        );
         Ok(Self {
             addresses,
             limits,
@@ -99,6 +114,7 @@ impl Server {
             probing,
             pump,
             alerts,
+            databases,
             health,
             stopping,
         })
@@ -112,7 +128,7 @@ impl Server {
     /// Answers until `shutdown` completes. Then the receivers close: what is being received is finished within
     /// [`Limits::stop_limit`], while the API goes on and says that it is not ready. The API closes last, likewise.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Stopped {
-        let Self { limits, grpc, http, api, health, probing, pump, alerts, stopping, .. } = self;
+        let Self { limits, grpc, http, api, health, probing, pump, alerts, databases, stopping, .. } = self;
         let pump = tokio::spawn(pump.run());
         let probes = tokio::spawn(probing.clone().run());
         tokio::spawn(alerts.run(stopping.clone()));
@@ -131,6 +147,11 @@ impl Server {
         }
         api_stopping.cancel();
         let ended = [grpc, http, api.await];
+        if let Some(databases) = databases
+            && tokio::task::spawn_blocking(move || databases.close()).await.is_err()
+        {
+            tracing::error!("the databases could not be closed");
+        }
 
         Stopped { cut_off: ended.into_iter().map(Result::unwrap_or_default).sum() }
     }

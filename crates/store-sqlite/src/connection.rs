@@ -1,63 +1,27 @@
-//! How every connection is set up.
+//! What the store's connections have beside what every connection has.
 
-use std::path::Path;
-use std::time::Duration;
-
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
+use tallybook_sqlite::connection;
 
 use crate::functions;
 
-/// How long a statement waits for another process: a backup, or somebody with the `sqlite3` tool.
-pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) use connection::BUSY_TIMEOUT;
 
-/// With 4096, a flush that touches keys all over the catalogue costs a fifth more.
-const PAGE_BYTES: u32 = 8192;
-/// More does not make a flush cheaper: what it changes spills into the log, where it goes anyway.
-const WRITER_CACHE_KIB: i64 = 16 * 1024;
-const READER_CACHE_KIB: i64 = 4 * 1024;
-/// None: it makes a flush a twentieth cheaper, but every connection's share counts as memory of the process, and a disk
-/// that fails to read would kill it.
-const MMAP_BYTES: i64 = 0;
-/// The file is cut back to this size when it starts over.
-const WAL_BYTES_KEPT: i64 = 64 << 20;
-/// Two statements for each table, and what lists ask for.
-const STATEMENTS_CACHED: usize = 128;
-
-/// The one connection that writes; makes the database if it is not there.
-pub(crate) fn open_writer(database: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(database, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Both only mean something while the database is empty.
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-    if mode != "wal" {
-        let refused = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
-        let reason = "the file system does not support a write-ahead log".to_owned();
-        return Err(rusqlite::Error::SqliteFailure(refused, Some(reason)));
-    }
-    set_up(&connection, WRITER_CACHE_KIB)?;
-    Ok(connection)
-}
-
-/// A connection that only reads.
-pub(crate) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(database, flags)?;
-    set_up(&connection, READER_CACHE_KIB)?;
-    Ok(connection)
-}
-
+/// Sets up a connection that was not opened by the engine.
 pub(crate) fn set_up(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -cache_kib)?;
-    connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
-    connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
-    // The writer decides when, see `wal`.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    connection::set_up(connection, cache_kib)?;
     functions::register(connection)
+}
+
+/// A database to test with.
+#[cfg(test)]
+pub(crate) fn open_writer(path: &std::path::Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    set_up(&connection, 1_024)?;
+    Ok(connection)
+}
+
+/// How the main database is opened.
+pub(crate) fn options() -> tallybook_sqlite::Options {
+    tallybook_sqlite::Options { on_open: functions::register, ..tallybook_sqlite::Options::default() }
 }

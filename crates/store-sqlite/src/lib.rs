@@ -9,7 +9,6 @@ mod engine;
 mod error;
 mod filter;
 mod functions;
-mod lock;
 mod migrate;
 mod moves;
 mod pings;
@@ -21,9 +20,8 @@ mod select;
 mod sources;
 mod sql;
 mod store;
-mod wal;
 mod write;
 mod writer;
 
 pub use store::{SqliteOptions, SqliteStore};
-pub use wal::WalStats;
+pub use tallybook_sqlite::wal::WalStats;

@@ -9,8 +9,6 @@ use crate::rows;
 use crate::sql::{self, quoted};
 
 const OPERATION: &str = "pruning a table";
-/// Free pages up to this share of the file stay: the next hour's buckets fill them again.
-const FREE_SHARE: i64 = 8;
 
 /// Removes rows older than `before` that fit the conditions, the oldest first, at most `limit` of them.
 pub(crate) fn prune(
@@ -49,19 +47,6 @@ fn statement(
     );
     filter.values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
     Ok(Some((sql, filter.values)))
-}
-
-/// Gives at most `pages` pages back to the file system, where much of the file is free; says whether it did.
-pub(crate) fn shrink(connection: &Connection, pages: u32) -> rusqlite::Result<bool> {
-    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    if pragma("freelist_count")? <= pragma("page_count")? / FREE_SHARE {
-        return Ok(false);
-    }
-    // Each step frees one page.
-    let mut statement = connection.prepare_cached(&format!("PRAGMA incremental_vacuum({pages})"))?;
-    let mut steps = statement.query([])?;
-    while steps.next()?.is_some() {}
-    Ok(true)
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ use tallybook_core::{
     Batch, Changes, Committed, Condition, Cursor, Info, Query, Result, RowPage, Segment, Store, SymbolSummary, Table,
     Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
+use tallybook_sqlite::wal::{WalLimits, WalStats};
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::connection;
 use crate::error::closed;
 use crate::readers::{Readers, blocking};
 use crate::segments::{self, Day, Days};
-use crate::wal::{WalLimits, WalStats};
 use crate::writer::Writer;
 use crate::{changes, select};
 
@@ -45,7 +46,6 @@ impl Default for SqliteOptions {
 /// A store in one SQLite file, locked against other processes that want to write to it.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // The readers go first: the last connection that closes empties the log.
     readers: Readers,
     writer: Arc<Writer>,
     /// Held while the files of a day are moved.
@@ -62,10 +62,15 @@ impl SqliteStore {
     /// `Corrupt` when the file is not a database; `Unsupported` when a newer Tallybook wrote it.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self> {
         let SqliteOptions { lock_note, readers, wal_passive_bytes, wal_truncate_bytes } = options;
-        let limits = WalLimits { passive_bytes: wal_passive_bytes, truncate_bytes: wal_truncate_bytes };
-        let writer = Arc::new(Writer::start(path, &lock_note, limits)?);
-        let readers = Readers::open(path, readers.max(1))?;
-        Ok(Self { readers, writer, moving: Arc::default(), closed: OnceCell::new() })
+        let readers = readers.max(1);
+        let engine = tallybook_sqlite::Options {
+            readers,
+            wal: WalLimits { passive_bytes: wal_passive_bytes, truncate_bytes: wal_truncate_bytes },
+            lock_note: Some(lock_note),
+            ..connection::options()
+        };
+        let writer = Arc::new(Writer::start(path, engine)?);
+        Ok(Self { readers: Readers::new(readers), writer, moving: Arc::default(), closed: OnceCell::new() })
     }
 
     async fn read_days<T: Send + 'static>(
@@ -74,7 +79,15 @@ impl SqliteStore {
         work: impl FnOnce(&Days) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let days = self.writer.days().clone();
-        self.readers.run(operation, move |_| work(&days)).await
+        self.read(operation, move |_| work(&days)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.readers.run(self.writer.sqlite(), operation, work).await
     }
 
     /// Copies the files of a day, one day at a time, even when the caller leaves early.
@@ -115,13 +128,13 @@ impl Store for SqliteStore {
 
     async fn select(&self, table: &'static Table, query: &Query) -> Result<RowPage> {
         let query = query.clone();
-        self.readers.run("reading a list", move |connection| select::select(connection, table, &query)).await
+        self.read("reading a list", move |connection| select::select(connection, table, &query)).await
     }
 
     async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
         let (cursor, days) = (cursor.clone(), self.writer.days().clone());
         let work = move |connection: &Connection| changes::changes(connection, &days, &cursor, limit);
-        self.readers.run("following changes", work).await
+        self.read("following changes", work).await
     }
 
     async fn prune(

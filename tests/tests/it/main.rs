@@ -11,6 +11,7 @@ mod fuzzer;
 mod malformed;
 mod postgres;
 mod refusals;
+mod restoring;
 mod same_answers;
 mod sdks;
 mod ticks;

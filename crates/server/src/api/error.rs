@@ -80,6 +80,10 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden_host", message)
     }
 
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
@@ -111,6 +115,26 @@ impl From<tallybook_core::Error> for ApiError {
             ErrorKind::Unavailable => Self::unavailable(error.to_string()),
             ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::Internal => {
                 tracing::error!(%error, kind = ?error.kind(), "a read failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<tallybook_sqlite::Error> for ApiError {
+    fn from(error: tallybook_sqlite::Error) -> Self {
+        use tallybook_sqlite::ErrorKind as Kind;
+        match error.kind() {
+            Kind::Statement => Self::new(StatusCode::BAD_REQUEST, "invalid_statement", error.to_string()),
+            Kind::TooLarge => Self::new(StatusCode::BAD_REQUEST, "answer_too_large", error.to_string()),
+            Kind::Denied | Kind::ReadOnly => Self::forbidden(error.to_string()),
+            Kind::TimeLimit => Self::new(StatusCode::REQUEST_TIMEOUT, "time_limit", error.to_string()),
+            Kind::Constraint | Kind::Aborted => Self::conflict(error.to_string()),
+            Kind::Busy | Kind::Full | Kind::Disk | Kind::Cancelled | Kind::Closed => {
+                Self::unavailable(error.to_string())
+            }
+            Kind::Corrupt | Kind::Internal => {
+                tracing::error!(%error, kind = error.kind().as_str(), "a database failed");
                 Self::internal()
             }
         }
@@ -198,6 +222,21 @@ pub(crate) enum BodyFailures {
     /// There is no room at present; send it again after the seconds in Retry-After.
     #[response(status = 429)]
     Full(ErrorBody),
+}
+
+/// What an address that runs SQL may answer besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it only describes answers to the OpenAPI document")]
+pub(crate) enum SqlFailures {
+    /// The store is not SQLite, or there is no such database.
+    #[response(status = 404)]
+    NotFound(ErrorBody),
+    /// The statement took longer than it may.
+    #[response(status = 408)]
+    TimeLimit(ErrorBody),
+    /// A constraint of the schema refused a row.
+    #[response(status = 409)]
+    Constraint(ErrorBody),
 }
 
 /// What an address that names one thing may answer besides.

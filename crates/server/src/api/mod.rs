@@ -5,6 +5,7 @@ mod body;
 mod complexity;
 mod counts;
 mod dead_letters;
+mod doctor;
 mod download;
 mod error;
 mod exposition;
@@ -25,11 +26,13 @@ pub(crate) mod schema;
 mod services;
 mod span_patterns;
 mod spans;
+mod sql;
 mod stats;
 mod status;
 mod templates;
 mod ticks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -45,6 +48,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::alerts::Alerts;
 use crate::counters::Counters;
+use crate::databases::Databases;
 use crate::otlp::Receiver;
 use crate::probing::Probing;
 use error::ApiError;
@@ -68,6 +72,26 @@ pub(crate) struct Api {
     stopping: CancellationToken,
     scans: Arc<Semaphore>,
     exposition: Arc<Exposition>,
+    sql: Sql,
+    doctor: Option<tallybook_doctor::Options>,
+}
+
+/// What answers SQL.
+#[derive(Clone, Debug)]
+pub(crate) struct Sql {
+    /// Whether SQL is offered at all.
+    pub(crate) allowed: bool,
+    /// Tallybook's own database, where it is SQLite.
+    pub(crate) own: Option<PathBuf>,
+    /// Those of others.
+    pub(crate) databases: Option<Databases>,
+    pub(crate) calls: Arc<Semaphore>,
+}
+
+impl Sql {
+    pub(crate) fn new(allowed: bool, own: Option<PathBuf>, databases: Option<Databases>) -> Self {
+        Self { allowed, own, databases, calls: Arc::new(Semaphore::new(sql::CONCURRENT_CALLS)) }
+    }
 }
 
 impl Api {
@@ -78,13 +102,15 @@ impl Api {
         receiver: Receiver,
         probing: Probing,
         alerts: Alerts,
+        sql: Sql,
+        doctor: Option<tallybook_doctor::Options>,
         counters: &Counters,
         stopping: CancellationToken,
     ) -> Self {
         let exposition = Arc::new(Exposition::new(counters, writer.clone()));
         let scans = Arc::new(Semaphore::new(CONCURRENT_SCANS));
         let started = Timestamp::now();
-        Self { store, writer, receiver, probing, alerts, started, stopping, scans, exposition }
+        Self { store, writer, receiver, probing, alerts, started, stopping, scans, exposition, sql, doctor }
     }
 
     pub(crate) fn router(self, guard: Guard) -> Router {
@@ -107,10 +133,12 @@ impl Api {
             .route("/stats", get(stats::get))
             .route("/retention", get(retention::get))
             .route("/dead-letters", get(dead_letters::list))
+            .route("/doctor", get(doctor::get))
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))
             .route("/version", get(status::version))
             .route("/openapi.json", get(openapi::get))
+            .merge(sql::router())
             .merge(ticks::router())
             .merge(pings::router());
         Router::new()

@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
-    attributes, complexity, dead_letters, exposition, growth, high, logs, metrics, overview, pings, retention,
-    services, span_patterns, spans, stats, status, templates, ticks,
+    attributes, complexity, dead_letters, doctor, exposition, growth, high, logs, metrics, overview, pings, retention,
+    services, span_patterns, spans, sql, stats, status, templates, ticks,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -42,6 +42,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
         stats::get,
         retention::get,
         dead_letters::list,
+        doctor::get,
         status::health,
         status::ready,
         status::version,
@@ -54,6 +55,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
         (name = "cardinality", description = "What explodes, and what is new"),
         (name = "pings", description = "Whether hosts answer, and how fast"),
         (name = "ticks", description = "What price feeds quote"),
+        (name = "sql", description = "SQL over Tallybook's own database, and SQLite databases of others"),
         (name = "server", description = "The server itself")
     ),
     security((), ("token" = [])),
@@ -74,6 +76,7 @@ impl Modify for TokenScheme {
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let mut document = Document::openapi();
     document.merge(pings::Document::openapi());
+    document.merge(sql::Document::openapi());
     document.merge(ticks::Document::openapi());
     let document = document.to_pretty_json().expect("the document is made of texts and numbers");
     document + "\n"

@@ -16,6 +16,7 @@ mod ping_reads;
 mod ping_targets;
 mod pings;
 mod running;
+mod sql;
 mod stopping;
 mod stores;
 mod ticks;

@@ -27,7 +27,7 @@ pub(crate) fn seal(days: &Days, writer: &Writer, day: Day) -> Result<Segment> {
         let Some(later) = copy(days, day).inspect_err(|_| discard(&days.folder.sealing(day)))? else {
             return present(days, day, SEALING);
         };
-        if writer.run_blocking(SEALING, move |engine| publish(&mut engine.segments, day, later))? {
+        if writer.run_blocking(SEALING, move |engine| publish(engine.segments, day, later))? {
             return present(days, day, SEALING);
         }
     }

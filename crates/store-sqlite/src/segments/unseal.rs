@@ -2,6 +2,7 @@
 //! Parquet file with the id it has as `base`. Where both are found, the file goes when the store is opened.
 
 use tallybook_core::{Error, ErrorKind, Result, Segment, Tick};
+use tallybook_sqlite::wal::WalLimits;
 
 use super::copy::{Original, Rows};
 use super::day::Day;
@@ -12,7 +13,6 @@ use super::seal::{discard, immovable, later_ticks, present, still_written};
 use super::writer::DayWriter;
 use super::writers::Writers;
 use crate::error::{failed, io_failed};
-use crate::wal::WalLimits;
 use crate::writer::Writer;
 
 const UNSEALING: &str = "unsealing a segment";
@@ -28,7 +28,7 @@ pub(crate) fn unseal(days: &Days, writer: &Writer, day: Day) -> Result<Segment> 
         let Some(later) = copy(days, day).inspect_err(|_| clear(&days.folder, day))? else {
             return present(days, day, UNSEALING);
         };
-        if writer.run_blocking(UNSEALING, move |engine| publish(&mut engine.segments, day, later))? {
+        if writer.run_blocking(UNSEALING, move |engine| publish(engine.segments, day, later))? {
             return present(days, day, UNSEALING);
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use tallybook_core::{Ack, Batch, BatchId, Counts, Result, Tick, TickKey, Timestamp};
+use tallybook_sqlite::wal::{Wal, WalLimits};
 
 use super::database::{Refusal, open_writer};
 use super::day::Day;
@@ -15,7 +16,6 @@ use super::sealed::Sealed;
 use super::touched;
 use crate::error::{commit_failed, failed};
 use crate::sources;
-use crate::wal::{Wal, WalLimits};
 
 pub(crate) const COMMITTING: &str = "committing a batch";
 const COPYING: &str = "copying a segment";

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 use tallybook_core::{Batch, Counts, Result, Tick};
+use tallybook_sqlite::wal::WalLimits;
 
 use super::database::Refusal;
 use super::day::Day;
 use super::days::Days;
 use super::writer::{COMMITTING, DayWriter};
 use crate::error::{failed, io_failed};
-use crate::wal::WalLimits;
 
 /// Days that are open for writing.
 const OPEN_MAX: usize = 8;

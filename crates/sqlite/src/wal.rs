@@ -13,7 +13,7 @@ use crate::connection::BUSY_TIMEOUT;
 const TRUNCATE_WAIT: Duration = Duration::from_millis(100);
 
 /// The write-ahead log, as the writer last saw it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct WalStats {
     /// Bytes of the log in use.
     pub bytes: u64,
@@ -25,11 +25,11 @@ pub struct WalStats {
 
 /// When to checkpoint, in bytes of log.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WalLimits {
+pub struct WalLimits {
     /// Copy into the database what no reader needs any more, once this much waits.
-    pub(crate) passive_bytes: u64,
+    pub passive_bytes: u64,
     /// Wait a moment for readers and start the log over, once it is this long.
-    pub(crate) truncate_bytes: u64,
+    pub truncate_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +50,9 @@ struct Answer {
     copied: u64,
 }
 
+/// Looks after the log of one connection that writes.
 #[derive(Debug)]
-pub(crate) struct Wal {
+pub struct Wal {
     limits: WalLimits,
     page_bytes: u64,
     /// Length of the log when a checkpoint was blocked last: the next one waits until it has grown further.
@@ -62,7 +63,8 @@ pub(crate) struct Wal {
 }
 
 impl Wal {
-    pub(crate) fn new(connection: &Connection, limits: WalLimits) -> rusqlite::Result<Self> {
+    /// Of a database in WAL mode.
+    pub fn new(connection: &Connection, limits: WalLimits) -> rusqlite::Result<Self> {
         let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
         Ok(Self {
             limits,
@@ -73,12 +75,13 @@ impl Wal {
         })
     }
 
-    pub(crate) fn stats(&self) -> Arc<Mutex<WalStats>> {
+    /// Shared with whoever wants to look.
+    pub fn stats(&self) -> Arc<Mutex<WalStats>> {
         self.stats.clone()
     }
 
     /// After a commit: looks at the log, and checkpoints when it is time.
-    pub(crate) fn after_commit(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    pub fn after_commit(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let answer = checkpoint(connection, Mode::Noop)?;
         let bytes = answer.frames * self.page_bytes;
         self.update(|stats| stats.bytes = bytes);
@@ -102,7 +105,7 @@ impl Wal {
     }
 
     /// With nothing else to do: starts the log over. Says whether that succeeded.
-    pub(crate) fn when_idle(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
+    pub fn when_idle(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         connection.busy_timeout(Duration::ZERO)?;
         let tried = self.try_checkpoint(connection, Mode::Truncate);
         connection.busy_timeout(BUSY_TIMEOUT)?;

@@ -1,0 +1,5 @@
+//! Backups of a data folder as its users see them.
+
+mod restoring;
+mod support;
+mod taking;

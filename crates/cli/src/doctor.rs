@@ -1,0 +1,153 @@
+//! `tallybook doctor` and `tallybook optimize`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use bytesize::ByteSize;
+use clap::Parser;
+use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use indicatif::ProgressBar;
+use tallybook_backends::{Backend, Config};
+use tallybook_doctor::{Options, Report, Severity, examine};
+
+use crate::settings::Settings;
+
+/// `tallybook doctor`.
+#[derive(Parser)]
+pub(crate) struct DoctorCommand {
+    #[command(flatten)]
+    settings: Settings,
+    /// Read every page, segment and backup
+    #[arg(long)]
+    full: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `tallybook optimize`.
+#[derive(Parser)]
+pub(crate) struct OptimizeCommand {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What a doctor is told to look at.
+pub(crate) fn options(settings: &Settings, full: bool) -> Options {
+    Options {
+        data_dir: settings.data_dir.clone(),
+        backup_dir: settings.backups.folder(&settings.data_dir),
+        backup_every: settings.backups.backup_every,
+        full,
+    }
+}
+
+/// Looks at everything, says what is wrong, and ends with 0, 1 or 2.
+pub(crate) fn run(command: &DoctorCommand) -> Result<ExitCode> {
+    let settings = &command.settings;
+    let mut report = match settings.use_db {
+        Backend::Sqlite => examine(&options(settings, command.full)),
+        Backend::Postgres => postgres(settings)?,
+        Backend::Memory => {
+            let mut report = Report::default();
+            let meaning = "nothing outlives the process";
+            report.bad(Severity::Warning, "store", "USE_DB=memory", meaning, "USE_DB=sqlite tallybook serve");
+            report
+        }
+    };
+    look_at_settings(settings, &mut report);
+    if command.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(match report.severity {
+        Severity::Ok => ExitCode::SUCCESS,
+        Severity::Warning => ExitCode::from(1),
+        Severity::Critical => ExitCode::from(2),
+    })
+}
+
+fn look_at_settings(settings: &Settings, report: &mut Report) {
+    let addresses = [settings.otlp_grpc_addr, settings.otlp_http_addr, settings.api_addr];
+    if addresses.iter().any(|address| !address.ip().is_loopback()) && settings.api_token.is_none() {
+        let found = "an address can be reached from other machines, and there is no API_TOKEN";
+        report.bad(Severity::Critical, "settings", found, "the server does not start", "set API_TOKEN");
+    } else if settings.telemetry_when_full == crate::settings::WhenFull::Shed {
+        let meaning = "telemetry is dropped when the queue is full; it is counted as shed";
+        report.bad(Severity::Warning, "settings", "TELEMETRY_WHEN_FULL=shed", meaning, "TELEMETRY_WHEN_FULL=block");
+    } else {
+        report.ok("settings", "closed to other machines, or with a token; nothing is dropped");
+    }
+}
+
+fn postgres(settings: &Settings) -> Result<Report> {
+    let mut report = Report::default();
+    let config = Config {
+        use_db: settings.use_db,
+        data_dir: settings.data_dir.clone(),
+        database_url: settings.database_url.clone(),
+        holder: "tallybook doctor".to_owned(),
+    };
+    tokio::runtime::Runtime::new()?.block_on(async {
+        match tallybook_backends::open(&config).await {
+            Ok(store) => {
+                report.ok(
+                    "database",
+                    format!("PostgreSQL {} answers, with the schema of this binary", store.info().version),
+                );
+                if let Err(error) = store.close().await {
+                    report.bad(
+                        Severity::Warning,
+                        "database",
+                        error.to_string(),
+                        "it did not close well",
+                        "see its log",
+                    );
+                }
+            }
+            Err(error) => report.bad(
+                Severity::Critical,
+                "database",
+                error.to_string(),
+                "nothing can be written or read",
+                "check DATABASE_URL, and that PostgreSQL runs: pg_isready",
+            ),
+        }
+    });
+    Ok(report)
+}
+
+fn print(report: &Report) {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_none_or(|width| width < 40) {
+        table.set_width(120);
+    }
+    table.set_header(["", "check", "found", "what it means, and what mends it"]);
+    for finding in &report.findings {
+        let mends = match (finding.meaning, &finding.fix) {
+            (Some(meaning), Some(fix)) => format!("{meaning}\n-> {fix}"),
+            _ => String::new(),
+        };
+        table.add_row([finding.severity.as_str(), finding.check, &finding.found, &mends]);
+    }
+    println!("{table}");
+    let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    println!("{} critical, {} warnings", count(Severity::Critical), count(Severity::Warning));
+}
+
+/// Gives free pages back and empties logs.
+pub(crate) fn optimize(command: &OptimizeCommand) -> Result<()> {
+    let bar = ProgressBar::new(0);
+    let optimized = tallybook_doctor::optimize(&command.settings.data_dir, &mut |path, place, count| {
+        bar.set_length(count as u64);
+        bar.set_position(place as u64);
+        bar.set_message(path.display().to_string());
+    })?;
+    bar.finish_and_clear();
+    for one in optimized {
+        println!("{}: {} before, {} now", one.path.display(), ByteSize(one.before_bytes), ByteSize(one.after_bytes));
+    }
+    Ok(())
+}
