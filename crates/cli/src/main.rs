@@ -3,12 +3,16 @@
 mod backup;
 mod demo;
 mod doctor;
+mod exchange;
 mod ping;
+mod place;
 mod prune;
+mod remote;
 mod seal;
 mod serve;
 mod settings;
 mod sql;
+mod store;
 mod top;
 mod with_store;
 
@@ -39,6 +43,7 @@ const EXAMPLES: &str = "Examples:
   tallybook top                          the worst keys, metrics and templates, live
   tallybook ping example.com 1.1.1.1     whether hosts answer and how fast, live and recorded
   tallybook backup                       everything in ./data, beside a running server as well
+  tallybook import ticks feed.csv.gz     files into the store; export is the way back, verify compares
   tallybook seal --dry-run               which days of ticks would become Parquet files
   tallybook prune --dry-run              what is older than it should be
   tallybook doctor                       what is wrong with the data folder, and what mends it
@@ -74,6 +79,42 @@ enum Command {
 
 Exit code: 0 when every host answered at least once, else 1.")]
     Ping(Box<ping::Options>),
+    /// Brings ticks or pings from files into the store, or to the server that holds it
+    #[command(after_help = "Examples:
+  tallybook import ticks feed.csv feed.json.gz daily/ticks_2026-11-01.db
+  tallybook import ticks recordings/                    every file below the folder, in the order of their names
+  tallybook import ticks feed.ndjson --dry-run          read and check, store nothing
+  tallybook import ticks feed.csv --server http://127.0.0.1:8090 --token secret
+  tallybook import pings pings.csv --json | jq .stored
+
+A feed that does not number its ticks may hold several of the same symbol and time: all are stored, in their order. The same
+file imported again changes nothing; one that was cut off goes on where it was. A line that is no record is kept as a dead
+letter with its file and number.
+
+Exit code: 0 when everything is stored or was there, 1 when something was rejected or a file breaks off.")]
+    Import(Box<exchange::import::Options>),
+    /// Writes ticks or pings of the store into files
+    #[command(after_help = "Examples:
+  tallybook export ticks --symbol EURUSD --since 2026-11-01 --until 2026-12-01 > november.csv
+  tallybook export ticks --to ticks.parquet
+  tallybook export ticks --to archive/ --format ndjson --compress zst      a file for each UTC day
+  tallybook export ticks --to daily/ --format feed                         JSON as recorders of price feeds write it
+  tallybook export ticks --to daily/ --format sqlite                       plain SQLite files
+  tallybook export pings --target db.example --to pings.csv.gz
+
+A folder that is exported to again gets what is missing: days whose file was written after they ended are passed over.")]
+    Export(Box<exchange::export::Options>),
+    /// Compares files with the store: counts, first, last and checksums per symbol and day
+    #[command(after_help = "Examples:
+  tallybook verify feed.csv.gz
+  tallybook verify daily/ --since 2026-11-01 --until 2026-12-01
+  tallybook verify old/ticks_2026-11-01.db --symbol EURUSD --json
+  tallybook verify pings.csv --family pings
+
+Only days that the files have are compared.
+
+Exit code: 0 when both hold the same, 1 when they differ, 2 when it could not be found out.")]
+    Verify(Box<exchange::verify::Options>),
     /// Turns old days of ticks into compressed Parquet files, which answer every question as before
     #[command(after_help = "Examples:
   tallybook seal --dry-run
@@ -181,21 +222,23 @@ fn one_line(bad_value: &clap::Error) -> String {
 fn run() -> Result<ExitCode> {
     // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
     let file = Cli::try_parse()?.config;
-    let command = Cli::command().mut_subcommand("ping", ping::with_short_help);
-    let matches = settings::with_file(
-        command,
-        file.as_deref(),
-        &[
-            "serve", "ping", "seal", "unseal", "prune", "backup", "backups", "restore", "sql", "doctor", "optimize",
-            "config",
-        ],
-    )?
-    .try_get_matches()?;
+    let mut command = Cli::command();
+    for name in ["ping", "import", "export", "verify"] {
+        command = command.mut_subcommand(name, with_short_help);
+    }
+    let configured = [
+        "serve", "ping", "import", "export", "verify", "seal", "unseal", "prune", "backup", "backups", "restore",
+        "sql", "doctor", "optimize", "config",
+    ];
+    let matches = settings::with_file(command, file.as_deref(), &configured)?.try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
         Command::Serve { settings, demo } => serve::run(&settings, demo)?,
         Command::Top(options) => top::run(&options)?,
         Command::Ping(options) => return ping::run(&options),
+        Command::Import(options) => return exchange::import::run(&options),
+        Command::Export(options) => return exchange::export::run(&options),
+        Command::Verify(options) => return Ok(exchange::verify::run(&options)),
         Command::Seal(options) => seal::seal(&options)?,
         Command::Unseal(options) => seal::unseal(&options)?,
         Command::Prune(options) => prune::run(&options)?,
@@ -211,6 +254,14 @@ fn run() -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The command with the settings that do not say which store out of its help; they hold all the same.
+fn with_short_help(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
+        let shown = matches!(arg.get_help_heading(), None | Some("Store"));
+        arg.hide(!shown)
+    })
 }
 
 fn print_settings(settings: &[Resolved], json: bool) -> Result<()> {

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use tallybook_backends::Backend;
 use tallybook_core::Store;
+use tallybook_exchange::{DailyFiles, DailyOptions};
 use tallybook_server::{Addresses, Limits, Options, Server, Token};
 use tallybook_sqlite::Cancel;
 use tallybook_telemetry::{Fold, FoldOptions};
-use tallybook_writer::{QueueOptions, RetentionOptions, TickOptions, Writer, WriterOptions};
+use tallybook_writer::{Companion, QueueOptions, RetentionOptions, TickOptions, Writer, WriterOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::settings::{AckLevel, Settings, WhenFull};
+use crate::settings::{AckLevel, DualFormat, Settings, WhenFull};
 use crate::{backup, demo, doctor};
+
+/// Ticks that wait for their daily files.
+const MAX_QUEUED_FOR_FILES: u64 = 1_000_000;
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -50,7 +54,12 @@ async fn serve(settings: &Settings, demo: bool) -> Result<()> {
 async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store>, demo: bool) -> Result<()> {
     let mut fold = Fold::new(fold_options(settings));
     tallybook_writer::restore(store.as_ref(), &mut fold).await?;
-    let writer = Writer::start(store.clone(), fold, writer_options(settings));
+    let daily_files = match daily_options(settings)? {
+        Some(options) => Some(DailyFiles::open(store.clone(), options).await?),
+        None => None,
+    };
+    let companion = daily_files.clone().map(|files| files as Arc<dyn Companion>);
+    let writer = Writer::start_beside(store.clone(), fold, writer_options(settings), companion);
     let server = Server::bind(options, store.clone(), writer.clone()).await?;
     let addresses = server.addresses();
     announce(store.as_ref(), addresses);
@@ -76,13 +85,34 @@ async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store
     cancel_backups.cancel();
     backups.abort();
     let stopped = writer.stop(settings.stop_max_wait).await;
+    let files_closed = match &daily_files {
+        Some(files) => files.close().await,
+        None => Ok(()),
+    };
     if !stopped.drained {
         let why = stopped.error.as_deref().unwrap_or("the time limit STOP_MAX_WAIT was reached");
         error!(records = stopped.records_left, why, "records that were taken could not be written");
         bail!("{} records that were taken could not be written: {why}", stopped.records_left);
     }
+    files_closed.context("DUAL_JSON_DIR")?;
     info!("everything that was taken is written");
     Ok(())
+}
+
+/// The daily files that are kept beside the store, where they are wanted.
+fn daily_options(settings: &Settings) -> Result<Option<DailyOptions>> {
+    let Some(folder) = settings.dual_json_dir.clone() else { return Ok(None) };
+    if settings.use_db == Backend::Memory {
+        bail!(
+            "DUAL_JSON_DIR needs a store that outlives the process, from which a file can be written anew: not USE_DB=memory"
+        );
+    }
+    Ok(Some(DailyOptions {
+        folder,
+        lines: settings.dual_json_format == DualFormat::Ndjson,
+        broker_id: settings.dual_json_broker_id.clone(),
+        max_queued: MAX_QUEUED_FOR_FILES,
+    }))
 }
 
 fn announce(store: &dyn Store, addresses: Addresses) {

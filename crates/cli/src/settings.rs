@@ -156,9 +156,39 @@ pub(crate) struct Settings {
     /// The age at which a day of ticks becomes a Parquet file, where the store can do that
     #[arg(long, env = "SEAL_TICKS_AFTER", default_value = "7d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Pings and ticks")]
     pub(crate) seal_ticks_after: Duration,
+    /// A folder that gets each tick a second time, in a JSON file a UTC day, for a consumer that still reads those
+    #[arg(long, env = "DUAL_JSON_DIR", value_name = "DIR", help_heading = "Pings and ticks")]
+    pub(crate) dual_json_dir: Option<PathBuf>,
+    /// What these files are: json (an array) or ndjson (an object a line)
+    #[arg(
+        long,
+        env = "DUAL_JSON_FORMAT",
+        default_value = "json",
+        value_name = "FORMAT",
+        help_heading = "Pings and ticks"
+    )]
+    pub(crate) dual_json_format: DualFormat,
+    /// What these files say as broker_id
+    #[arg(
+        long,
+        env = "DUAL_JSON_BROKER_ID",
+        default_value = "tallybook",
+        value_name = "ID",
+        help_heading = "Pings and ticks"
+    )]
+    pub(crate) dual_json_broker_id: String,
 
     #[command(flatten)]
     pub(crate) backups: BackupSettings,
+}
+
+/// What daily files are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DualFormat {
+    /// One array.
+    Json,
+    /// An object a line.
+    Ndjson,
 }
 
 /// When a request is answered.

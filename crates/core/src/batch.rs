@@ -109,7 +109,7 @@ pub struct Records {
 record! {
     /// A record that its store refused, kept with the reason.
     DeadLetter in "dead_letter" by Keep pruned by "at" {
-        /// A UUID of version 7.
+        /// A UUID.
         id: Arc<str> => Key,
         /// When it was put aside.
         at: Timestamp => First,
@@ -133,6 +133,15 @@ impl DeadLetter {
     /// counted from 1, and its text.
     pub fn unread(target: &str, line: u64, error: &str, text: &str) -> Self {
         Self::of(target, &format!("line {line}: {error}"), &serde_json::Value::from(text))
+    }
+
+    /// The same for a place in a file, such as `feed.csv:17`: for the same input at the same place it is the same letter, each
+    /// time it is made.
+    pub fn unread_at(target: &str, place: &str, error: &str, text: &str) -> Self {
+        const NAMESPACE: Uuid = Uuid::from_u128(0x7a11_b00c_1e77_4000_8000_0000_0000_0002);
+        let id = Uuid::new_v5(&NAMESPACE, format!("{target}\0{place}\0{text}").as_bytes());
+        let letter = Self::of(target, &format!("{place}: {error}"), &serde_json::Value::from(text));
+        Self { id: id.hyphenated().to_string().into(), ..letter }
     }
 
     /// Something that was meant for `target` and refused with `error`, as it is now put aside.

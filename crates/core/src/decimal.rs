@@ -54,6 +54,15 @@ impl Decimal {
         self.scale
     }
 
+    /// The same value with as few places as it needs: `1.50` is `1.5`.
+    pub fn without_trailing_zeros(mut self) -> Self {
+        while self.scale > 0 && self.mantissa % 10 == 0 {
+            self.mantissa /= 10;
+            self.scale -= 1;
+        }
+        self
+    }
+
     /// The nearest floating-point number, for pictures and statistics.
     pub fn to_f64(self) -> f64 {
         self.mantissa as f64 / 10_f64.powi(i32::from(self.scale))
@@ -221,6 +230,9 @@ mod tests {
         assert_eq!(decimal("1.1").mid(decimal("1.2")).unwrap().to_string(), "1.15");
         assert_eq!(bid.value_cmp(decimal("1.085")), Ordering::Equal);
         assert_eq!(decimal("-1").value_cmp(decimal("0.5")), Ordering::Less);
+        for (text, short) in [("1.500", "1.5"), ("-10.00", "-10"), ("0.000", "0"), ("100", "100")] {
+            assert_eq!(decimal(text).without_trailing_zeros().to_string(), short);
+        }
         assert_eq!(decimal("999999999999999999").checked_add(decimal("1")), None);
         assert_eq!(decimal("999999999999999999").checked_sub(decimal("0.000000000000000001")), None);
     }

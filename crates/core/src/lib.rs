@@ -7,6 +7,7 @@ mod batch;
 mod catalogue;
 mod changes;
 mod decimal;
+mod digest;
 mod error;
 mod histogram;
 mod ping;
@@ -25,6 +26,7 @@ pub use catalogue::{
 };
 pub use changes::{Change, Changes, Cursor};
 pub use decimal::{Decimal, DecimalError};
+pub use digest::{Difference, Digest, Digested, Digests, Precision};
 pub use error::{Applied, Error, ErrorKind, Result};
 pub use histogram::Histogram;
 pub use ping::{

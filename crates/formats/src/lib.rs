@@ -9,5 +9,5 @@ pub mod segment;
 mod write;
 
 pub use format::Format;
-pub use read::{BadRecord, FormatError, LineReader, Names, Read, Readable, Values};
-pub use write::{Encoder, Writable};
+pub use read::{BadRecord, Columns, FormatError, Names, ParquetReader, Read, Readable, Reader, Values};
+pub use write::{Encoder, Writable, feed_json};

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use tallybook_core::{Ping, Tick, TickFlags, Timestamp};
-use tallybook_formats::{BadRecord, Format, FormatError, LineReader, Read, Readable};
+use tallybook_formats::{BadRecord, Format, FormatError, Read, Readable, Reader};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
 
@@ -94,9 +94,9 @@ fn a_quote_that_is_not_closed_costs_only_its_own_line() {
 fn lines_are_counted_through_blank_ones_and_pieces() {
     let text = "\n{\"symbol\":\"A\",\"time\":1,\"bid\":1}\r\n\r\n  \nbad\n{\"symbol\":\"B\",\"time\":1,\"bid\":1}";
     for piece in 1..text.len() {
-        let mut reader = LineReader::<Tick>::new(Format::Ndjson, NOW);
+        let mut reader = Reader::<Tick>::new(Format::Ndjson, NOW);
         let mut reads: Vec<_> = text.as_bytes().chunks(piece).map(|chunk| reader.push(chunk)).collect();
-        reads.push(reader.finish());
+        reads.push(reader.finish().unwrap());
         assert_eq!(reads.iter().map(|read| read.records.len()).sum::<usize>(), 2);
         let bad: Vec<_> = reads.into_iter().flat_map(|read| read.bad).map(|bad| (bad.line, bad.text)).collect();
         assert_eq!(bad, [(5, "bad".to_owned())], "in pieces of {piece}");
@@ -106,7 +106,7 @@ fn lines_are_counted_through_blank_ones_and_pieces() {
 #[test]
 fn a_line_without_end_is_one_bad_record_and_takes_no_memory() {
     for format in [Format::Ndjson, Format::Csv] {
-        let mut reader = LineReader::<Tick>::new(format, NOW);
+        let mut reader = Reader::<Tick>::new(format, NOW);
         let mut bad = reader.push(b"symbol,time,bid\n").bad;
         for _ in 0..100 {
             bad.extend(reader.push(&[b'x'; 10_000]).bad);
@@ -129,16 +129,76 @@ fn a_body_that_is_none_of_its_format_is_refused_whole() {
         assert!(matches!(Tick::read(Format::Csv, text.as_bytes(), NOW), Err(FormatError::Header(_))), "{text}");
     }
     assert!(matches!(Tick::read(Format::Parquet, b"PAR1", NOW), Err(FormatError::Parquet(_))));
-    let elements = ticks(Format::Json, r#"[5, {"symbol":"A","time":1,"bid":1}]"#);
-    assert_eq!((elements.records.len(), elements.bad[0].line), (1, 1));
+}
+
+#[test]
+fn an_element_that_is_no_record_costs_only_itself() {
+    let text = r#" [5, {"symbol":"A\"]","time":1,"bid":1}, nonsense , "x]\"", [[1], 2], {"symbol":"B","time":1,"bid":{"a":"}"}},
+        {"symbol":"C","time":1,"bid":1} ] "#;
+    for piece in 1..text.len() {
+        let mut reader = Reader::<Tick>::new(Format::Json, NOW);
+        let mut reads: Vec<_> = text.as_bytes().chunks(piece).map(|chunk| reader.push(chunk)).collect();
+        reads.push(reader.finish().unwrap());
+        let symbols: Vec<_> = reads.iter().flat_map(|read| &read.records).map(|tick| tick.symbol.as_ref()).collect();
+        assert_eq!(symbols, ["A\"]", "C"], "in pieces of {piece}");
+        let bad: Vec<_> = reads.iter().flat_map(|read| &read.bad).map(|bad| (bad.line, bad.text.as_str())).collect();
+        assert_eq!(bad[..2], [(1, "5"), (3, "nonsense")], "in pieces of {piece}");
+        assert_eq!(bad.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3, 4, 5, 6]);
+    }
+}
+
+#[test]
+fn an_array_that_breaks_off_gives_what_came_before() {
+    let element = r#"{"symbol":"A","time":1,"bid":1}"#;
+    for (end, error) in [
+        ("", "it ends within the array, behind 2 whole elements"),
+        (",", "it ends within the array, behind 2 whole elements"),
+        (",{\"symbol\":\"A", "it ends within the array, behind 2 whole elements"),
+        ("x]", "there is `x` behind element 2"),
+        ("]]", "something follows behind its end"),
+        (",]", "there is `]` behind element 2"),
+    ] {
+        let mut reader = Reader::<Tick>::new(Format::Json, NOW);
+        let read = reader.push(format!("[{element},\n{element}{end}").as_bytes());
+        assert_eq!((read.records.len(), read.bad.len()), (2, 0), "{end}");
+        assert_eq!(reader.finish().unwrap_err(), FormatError::Json(error.to_owned()), "{end}");
+    }
+}
+
+#[test]
+fn an_element_without_end_takes_no_memory() {
+    let mut reader = Reader::<Tick>::new(Format::Json, NOW);
+    let mut bad = reader.push(b"[{\"x\":\"").bad;
+    for _ in 0..100 {
+        bad.extend(reader.push(&[b'x'; 10_000]).bad);
+    }
+    let read = reader.push(b"\"}, {\"symbol\":\"A\",\"time\":1,\"bid\":1}]");
+    bad.extend(read.bad);
+    assert_eq!(read.records.len(), 1);
+    assert_eq!((bad.len(), bad[0].line, bad[0].text.len()), (1, 1, BadRecord::MAX_TEXT_BYTES));
+    assert_eq!(bad[0].error, "the element is longer than 64 KiB");
+    assert!(reader.finish().is_ok());
+}
+
+#[test]
+fn the_names_that_recorders_use_are_understood() {
+    let read = ticks(
+        Format::Csv,
+        "broker_id,symbol,timestamp,bid,ask,spread,lp_source,created_at\n7,A,1700000000123,1.50,1.60,0.1,x,1700000000200\n\
+         7,B,1700000000123,1.50,1.60,0.1,,\n",
+    );
+    assert_eq!(read.bad, []);
+    let [first, second] = read.records.as_slice() else { panic!("two ticks: {read:?}") };
+    assert_eq!((first.source.as_ref(), first.received.0), ("x", 1_700_000_000_200_000_000));
+    assert_eq!((second.source.as_ref(), second.received), ("7", NOW));
 }
 
 #[test]
 fn a_stream_whose_header_is_of_no_use_rejects_every_line() {
-    let mut reader = LineReader::<Tick>::new(Format::Csv, NOW);
+    let mut reader = Reader::<Tick>::new(Format::Csv, NOW);
     let bad = reader.push(b"a,b\n1,2\n3,4\n").bad;
     assert_eq!(bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [2, 3]);
-    assert!(bad[0].error.contains("names no column `symbol`"), "{}", bad[0].error);
+    assert!(bad[0].error.contains("there is no column `symbol`"), "{}", bad[0].error);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use tallybook_core::{Decimal, Ping, Tick, TickFlags, Timestamp};
-use tallybook_formats::{Encoder, Format, LineReader, Readable, Writable};
+use tallybook_formats::{Encoder, Format, Readable, Reader, Writable, feed_json};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
 
@@ -93,15 +93,15 @@ fn comes_back<R: Readable + Writable + PartialEq + std::fmt::Debug>(
         let read = R::read(format, &bytes, NOW).unwrap();
         prop_assert_eq!(&read.bad, &[]);
         prop_assert_eq!(&read.records, records);
-        if matches!(format, Format::Ndjson | Format::Csv) {
-            let mut reader = LineReader::<R>::new(format, NOW);
+        if format != Format::Parquet {
+            let mut reader = Reader::<R>::new(format, NOW);
             let mut streamed = Vec::new();
             for chunk in bytes.chunks(piece * 7) {
                 let read = reader.push(chunk);
                 prop_assert_eq!(&read.bad, &[]);
                 streamed.extend(read.records);
             }
-            let rest = reader.finish();
+            let rest = reader.finish().unwrap();
             prop_assert_eq!(&rest.bad, &[]);
             streamed.extend(rest.records);
             prop_assert_eq!(&streamed, records);
@@ -154,4 +154,26 @@ fn a_large_export_to_parquet_goes_out_while_it_is_written() {
     assert!(!bytes.is_empty());
     bytes.extend(encoder.finish());
     assert!(Tick::read(Format::Parquet, &bytes, NOW).unwrap().records == ticks);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn ticks_come_back_from_the_form_that_recorders_write(ticks in proptest::collection::vec(tick(), 0..20)) {
+        let json = |tick: &Tick, bytes: &mut Vec<u8>| feed_json(tick, "broker \"1\"", bytes);
+        let mut encoder = Encoder::new(Format::Json).with_json(json);
+        let mut bytes = encoder.push(&ticks);
+        bytes.extend(encoder.finish());
+        let _valid: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let read = Tick::read(Format::Json, &bytes, NOW).unwrap();
+        prop_assert_eq!(&read.bad, &[]);
+        // It does not say when a tick arrived, nor who numbered it.
+        let expected: Vec<Tick> = ticks.into_iter().map(|mut tick| {
+            tick.received = NOW;
+            tick.flags = TickFlags::of_sides(tick.bid, tick.ask);
+            tick
+        }).collect();
+        prop_assert_eq!(read.records, expected);
+    }
 }

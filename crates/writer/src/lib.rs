@@ -11,6 +11,7 @@
 mod accepted;
 mod beside;
 mod commit;
+mod companion;
 mod feed;
 mod jitter;
 mod lane;
@@ -33,6 +34,7 @@ mod task;
 mod writer;
 
 pub use accepted::Accepted;
+pub use companion::{Companion, CompanionStats, End};
 pub use options::{AckLevel, QueueOptions, RetentionOptions, TickOptions, WhenFull, WriterOptions};
 pub use refused::Refused;
 pub use restore::restore;

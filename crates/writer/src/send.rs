@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybook_core::{Ack, Batch, BatchId, Committed, Error, Family, Records, Result, Store};
+use tallybook_core::{Ack, Applied, Batch, BatchId, Committed, Error, Family, Records, Result, Store};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::AckLevel;
+use crate::companion::{End, Told};
 use crate::shared::{INLINE_MAX_ROWS, Shared};
 
 /// The wait before the first retry; it doubles with each.
@@ -131,11 +132,20 @@ impl Sender {
     async fn attempt(&mut self, batch: &Arc<Batch>) -> Option<Result<Committed>> {
         let number = self.shared.ledger().commit_begins();
         let _running = Running { shared: &self.shared, number };
-        tokio::select! {
+        let told = self.shared.companion.as_deref().map(|companion| Told::begins(companion, batch));
+        let answer = tokio::select! {
             biased;
-            answer = self.store.commit(batch.clone()) => Some(answer),
-            () = time_is_up(&mut self.stop) => None,
+            answer = self.store.commit(batch.clone()) => answer,
+            () = time_is_up(&mut self.stop) => return None,
+        };
+        if let Some(told) = told {
+            told.ended(match &answer {
+                Ok(committed) => End::Committed(*committed),
+                Err(error) if error.applied() == Applied::No => End::NotApplied,
+                Err(_) => End::Unclear,
+            });
         }
+        Some(answer)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::feed::Feed;
 use crate::jitter::Jitters;
 use crate::lane::Lane;
 use crate::ledger::{Folded, Ledger};
-use crate::{AckLevel, Refused, State, Stats, WhenFull, WriterOptions};
+use crate::{AckLevel, Companion, Refused, State, Stats, WhenFull, WriterOptions};
 
 /// More rows than this are drained and dropped beside the runtime.
 pub(crate) const INLINE_MAX_ROWS: usize = 5_000;
@@ -77,15 +77,18 @@ pub(crate) struct Shared {
     pub(crate) ticks: Arc<Lane>,
     pub(crate) feed: Feed,
     pub(crate) jitters: Mutex<Jitters>,
+    /// What is told of every commit.
+    pub(crate) companion: Option<Arc<dyn Companion>>,
 }
 
 impl Shared {
-    pub(crate) fn new(fold: Fold, options: &WriterOptions) -> Self {
+    pub(crate) fn new(fold: Fold, options: &WriterOptions, companion: Option<Arc<dyn Companion>>) -> Self {
         Self {
             pings: Arc::new(Lane::new(Family::Ping, options.pings)),
             ticks: Arc::new(Lane::new(Family::Tick, options.ticks.queue)),
             feed: Feed::new(&options.ticks),
             jitters: Mutex::default(),
+            companion,
             options: *options,
             pending: AsyncMutex::new(Pending { fold, fate: watch::Sender::new(None) }),
             ledger: Mutex::default(),
@@ -102,6 +105,7 @@ impl Shared {
         let ledger = self.ledger();
         let mut stats = ledger.stats();
         self.feed.add_to(&mut stats);
+        stats.companion = self.companion.as_deref().map(Companion::stats);
         stats
     }
 

@@ -7,6 +7,8 @@ use serde::Serialize;
 use tallybook_core::{Family, Timestamp};
 use tallybook_telemetry::FoldStats;
 
+use crate::CompanionStats;
+
 /// Where every record of one family is. At every moment a reader looks,
 /// `offered = stored + merged + duplicate + rejected + shed + queued`.
 ///
@@ -137,6 +139,8 @@ pub struct Stats {
     pub rings: RingStats,
     /// What the store said last when it failed.
     pub last_error: Option<LastError>,
+    /// What is kept beside the store, where anything is.
+    pub companion: Option<CompanionStats>,
     /// What the fold knows.
     pub fold: FoldStats,
 }

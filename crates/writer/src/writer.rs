@@ -15,7 +15,9 @@ use crate::lane_task::LaneTask;
 use crate::send::Sender;
 use crate::shared::{Fate, Shared, Taken, beside_the_runtime, later};
 use crate::task::Task;
-use crate::{Health, Refused, RetentionOptions, Stats, WhenFull, WriterOptions, numbers, refresh, retention};
+use crate::{
+    Companion, Health, Refused, RetentionOptions, Stats, WhenFull, WriterOptions, numbers, refresh, retention,
+};
 
 /// A request longer than this is read beside the runtime: it is milliseconds of work.
 const INLINE_MAX_BYTES: usize = 256 << 10;
@@ -119,8 +121,21 @@ impl Writer {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(store: Arc<dyn Store>, fold: Fold, options: WriterOptions) -> Self {
+        Self::start_beside(store, fold, options, None)
+    }
+
+    /// The same, with something beside the store that is told of every commit.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start_beside(
+        store: Arc<dyn Store>,
+        fold: Fold,
+        options: WriterOptions,
+        companion: Option<Arc<dyn Companion>>,
+    ) -> Self {
         let is_shared = store.info().shared;
-        let shared = Arc::new(Shared::new(fold, &options));
+        let shared = Arc::new(Shared::new(fold, &options, companion));
         let stop = watch::Sender::new(None);
         let (ended, stopped) = watch::channel(None);
         let mut tasks = JoinSet::new();

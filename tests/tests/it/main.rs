@@ -6,6 +6,8 @@ mod crashes;
 mod demo;
 mod disks;
 mod documented_sql;
+mod dual;
+mod exchange;
 mod floods;
 mod fuzzer;
 mod malformed;

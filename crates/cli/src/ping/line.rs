@@ -1,4 +1,4 @@
-//! A ping as `POST /api/v1/pings` takes it, one line of JSON.
+//! A ping as one line of JSON.
 
 use serde_json::{Value, json};
 use tallybook_core::Ping;
@@ -21,11 +21,6 @@ pub(crate) fn to_json(ping: &Ping) -> Value {
         fields.retain(|_, value| !value.is_null());
     }
     value
-}
-
-/// Pings as NDJSON.
-pub(crate) fn to_lines(pings: &[Ping]) -> String {
-    pings.iter().flat_map(|ping| [to_json(ping).to_string(), "\n".to_owned()]).collect()
 }
 
 /// Nanoseconds as milliseconds.

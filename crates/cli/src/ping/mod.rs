@@ -2,7 +2,6 @@
 
 mod line;
 mod measure;
-mod place;
 mod recorder;
 mod tally;
 mod view;
@@ -11,15 +10,16 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use tallybook_probe::{Kind, ProbeOptions, Prober, Target};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::place::{Place, Reached};
+use crate::serve::writer_options;
 use crate::settings::Settings;
 use measure::Pace;
-use place::Place;
 use recorder::Recorder;
 use view::View;
 
@@ -72,14 +72,6 @@ pub(crate) struct Options {
     settings: Settings,
 }
 
-/// The command with the settings that do not say where to record out of its help; they hold all the same.
-pub(crate) fn with_short_help(command: clap::Command) -> clap::Command {
-    command.mut_args(|arg| {
-        let shown = matches!(arg.get_help_heading(), None | Some("Store"));
-        arg.hide(!shown)
-    })
-}
-
 /// Measures until the count is reached or Ctrl-C; the exit code says whether every host answered.
 ///
 /// # Errors
@@ -95,7 +87,7 @@ async fn ping(options: &Options) -> Result<ExitCode> {
     for target in &targets {
         prober.check(target)?;
     }
-    let place = if options.no_record { None } else { Some(Place::open(options).await?) };
+    let place = if options.no_record { None } else { Some(options.place().await?) };
     let mut view = View::new(&targets, options.json, options.interval, place.as_ref().map(ToString::to_string));
     let recorder = place.map(Recorder::start);
     let shown = measure_and_show(&prober, targets, pace, &mut view, recorder.as_ref()).await;
@@ -153,6 +145,13 @@ fn reader_has_gone(shown: io::Result<()>) -> io::Result<bool> {
 }
 
 impl Options {
+    async fn place(&self) -> Result<Place> {
+        let (server, token) = (self.server.as_deref(), self.token.as_ref());
+        let reached = Reached::find(&self.settings, server, token, "tallybook ping").await;
+        let reached = reached.context("nothing is measured, as --no-record was not said")?;
+        Ok(Place::new(reached, &writer_options(&self.settings)))
+    }
+
     fn pace(&self) -> Result<Pace> {
         if self.interval < MIN_INTERVAL {
             bail!("--interval must be 10ms or more");

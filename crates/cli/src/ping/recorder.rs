@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::place::{NotRecorded, Place};
+use crate::place::Place;
+use crate::remote::NotTaken;
 
 /// Pings that wait to be recorded; more are not recorded, and counted.
 const MAX_WAITING: usize = 100_000;
@@ -100,8 +101,9 @@ async fn run(place: Place, mut pings: mpsc::Receiver<Ping>, ledger: Arc<Mutex<Le
 async fn record(place: &Place, batch: &[Ping], ledger: &Mutex<Ledger>) {
     let mut pause = FIRST_RETRY;
     loop {
-        match place.record(batch).await {
-            Ok(rejected) => {
+        match place.take(batch).await {
+            Ok(taken) => {
+                let rejected = taken.rejected + taken.shed;
                 let mut ledger = locked(ledger);
                 ledger.recorded += (batch.len() as u64).saturating_sub(rejected);
                 ledger.trouble = None;
@@ -112,11 +114,11 @@ async fn record(place: &Place, batch: &[Ping], ledger: &Mutex<Ledger>) {
                 }
                 return;
             }
-            Err(NotRecorded::Refused(why)) => {
+            Err(NotTaken::Refused(why)) => {
                 locked(ledger).refused.get_or_insert(why);
                 return;
             }
-            Err(NotRecorded::Yet(why)) => locked(ledger).trouble = Some(why),
+            Err(NotTaken::Yet(why)) => locked(ledger).trouble = Some(why),
         }
         sleep(pause).await;
         pause = MAX_RETRY.min(pause * 2);

@@ -6,8 +6,7 @@ use csv_core::ReadRecordResult;
 use tallybook_core::Timestamp;
 
 use super::lines::MAX_LINE_BYTES;
-use super::values::place;
-use super::{Names, Readable, Values};
+use super::{Columns, Names, Readable};
 
 const MAX_COLUMNS: usize = 256;
 
@@ -63,45 +62,23 @@ impl Splitter {
     }
 }
 
-/// Which column holds which field.
-pub(super) struct Header(Vec<Option<usize>>);
+/// The columns that the header names which the splitter holds.
+pub(super) fn columns<R: Readable>(splitter: &Splitter) -> Result<Columns<R>, String> {
+    let names = splitter.fields().map(|name| name.map(|name| name.trim().to_ascii_lowercase()));
+    let names = names.collect::<Result<Vec<String>, String>>()?;
+    Columns::new(names.iter().map(String::as_str))
+}
 
-impl Header {
-    /// The header that the splitter holds.
-    pub(super) fn new<R: Readable>(splitter: &Splitter) -> Result<Self, String> {
-        let mut places = Vec::new();
-        for name in splitter.fields() {
-            places.push(place::<R>(name?.trim().to_ascii_lowercase().as_str()));
-        }
-        for group in R::NEEDED {
-            if !group.iter().any(|&needed| places.contains(&Some(needed))) {
-                let names: Vec<&str> = group.iter().map(|&needed| R::FIELDS[needed][0]).collect();
-                return Err(format!("it names no column `{}`", names.join("` or `")));
-            }
-        }
-        Ok(Self(places))
+/// The record that the splitter holds.
+pub(super) fn record<R: Readable>(
+    columns: &Columns<R>,
+    splitter: &Splitter,
+    names: &mut Names,
+    received: Timestamp,
+) -> Result<R, String> {
+    let (there, named) = (splitter.columns, columns.len());
+    if there != named {
+        return Err(format!("the line has {there} columns, but the header names {named}"));
     }
-
-    /// The record that the splitter holds.
-    pub(super) fn record<R: Readable>(
-        &self,
-        splitter: &Splitter,
-        names: &mut Names,
-        received: Timestamp,
-    ) -> Result<R, String> {
-        let (columns, named) = (splitter.columns, self.0.len());
-        if columns != named {
-            return Err(format!("the line has {columns} columns, but the header names {named}"));
-        }
-        let mut values = Values::default();
-        for (place, text) in self.0.iter().zip(splitter.fields()) {
-            let text = text?;
-            if let Some(place) = place
-                && !text.is_empty()
-            {
-                values.set::<R>(*place, Cow::Borrowed(text))?;
-            }
-        }
-        R::from_values(&values, names, received)
-    }
+    columns.record(splitter.fields().map(|text| text.map(Cow::Borrowed)), names, received)
 }

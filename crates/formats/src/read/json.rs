@@ -1,4 +1,4 @@
-//! Records as JSON objects, alone or in an array.
+//! A record as a JSON object.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,22 +9,7 @@ use serde_json::value::RawValue;
 use tallybook_core::Timestamp;
 
 use super::values::place;
-use super::{FormatError, Names, Read, Readable, Values};
-
-/// Reads an array of objects, or one object.
-pub(super) fn read<R: Readable>(bytes: &[u8], received: Timestamp) -> Result<Read<R>, FormatError> {
-    let elements: Vec<&RawValue> = if bytes.trim_ascii_start().starts_with(b"{") {
-        vec![serde_json::from_slice(bytes).map_err(FormatError::Json)?]
-    } else {
-        serde_json::from_slice(bytes).map_err(FormatError::Json)?
-    };
-    let (mut read, mut names) = (Read::default(), Names::default());
-    for (line, element) in (1..).zip(elements) {
-        let element = element.get().as_bytes();
-        read.push(record(element, &mut names, received), line, element);
-    }
-    Ok(read)
-}
+use super::{Names, Readable, Values};
 
 /// Reads one object.
 pub(super) fn record<R: Readable>(bytes: &[u8], names: &mut Names, received: Timestamp) -> Result<R, String> {

@@ -1,84 +1,74 @@
 //! Records that come a line at a time, in pieces of any length.
 
-use std::marker::PhantomData;
-
 use tallybook_core::Timestamp;
 
-use super::csv::{Header, Split, Splitter};
-use super::{BadRecord, FormatError, Names, Read, Readable, json, without_mark};
-use crate::Format;
+use super::csv::{self, Split, Splitter};
+use super::{BadRecord, Columns, FormatError, Names, Read, Readable, json, without_mark};
 
 /// The longest line, in bytes.
 pub(super) const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// Reads NDJSON or CSV as it arrives: a long stream, or a file that is larger than memory. Lines longer than 64 KiB are
-/// bad records. Where a CSV header is of no use, every line is a bad record that says so.
-pub struct LineReader<R> {
-    lines: Lines,
+/// Reads NDJSON or CSV as it arrives. Where a CSV header is of no use, every line is a bad record that says so.
+pub(super) struct LineReader<R> {
+    lines: Lines<R>,
     names: Names,
-    received: Timestamp,
+    pub(super) received: Timestamp,
     /// What came behind the last complete line.
     pending: Vec<u8>,
     /// Lines that are done with.
     line: u64,
     /// Within a line that was too long: the rest of it is passed over.
     passing_over: bool,
-    record: PhantomData<fn() -> R>,
 }
 
-enum Lines {
+enum Lines<R> {
     Ndjson,
-    Csv { splitter: Box<Splitter>, header: Option<Result<Header, String>> },
+    Csv { splitter: Box<Splitter>, header: Option<Result<Columns<R>, String>> },
 }
 
 impl<R: Readable> LineReader<R> {
-    /// A reader of records that arrive at `received`. What has no lines (JSON, Parquet) is read as NDJSON: read it whole.
-    pub fn new(format: Format, received: Timestamp) -> Self {
-        let lines = match format {
-            Format::Csv => Lines::Csv { splitter: Box::new(Splitter::new()), header: None },
-            Format::Ndjson | Format::Json | Format::Parquet => Lines::Ndjson,
-        };
-        let (names, pending) = (Names::default(), Vec::new());
-        Self { lines, names, received, pending, line: 0, passing_over: false, record: PhantomData }
+    pub(super) fn ndjson(received: Timestamp) -> Self {
+        Self::new(Lines::Ndjson, received)
     }
 
-    /// Says when the records that follow arrive.
-    pub fn received(&mut self, moment: Timestamp) {
-        self.received = moment;
+    pub(super) fn csv(received: Timestamp) -> Self {
+        Self::new(Lines::Csv { splitter: Box::new(Splitter::new()), header: None }, received)
+    }
+
+    fn new(lines: Lines<R>, received: Timestamp) -> Self {
+        let (names, pending) = (Names::default(), Vec::new());
+        Self { lines, names, received, pending, line: 0, passing_over: false }
     }
 
     /// The records that `chunk` completes.
-    pub fn push(&mut self, chunk: &[u8]) -> Read<R> {
-        let mut read = Read::default();
+    pub(super) fn push(&mut self, chunk: &[u8], read: &mut Read<R>) {
         if self.pending.is_empty() {
-            let taken = self.take(chunk, false, &mut read);
+            let taken = self.take(chunk, false, read);
             self.pending.extend_from_slice(&chunk[taken..]);
         } else {
             let mut text = std::mem::take(&mut self.pending);
             text.extend_from_slice(chunk);
-            let taken = self.take(&text, false, &mut read);
+            let taken = self.take(&text, false, read);
             text.drain(..taken);
             self.pending = text;
         }
-        read
     }
 
     /// The record that no line break ended, where there is one.
-    pub fn finish(mut self) -> Read<R> {
-        let mut read = Read::default();
+    pub(super) fn finish(&mut self, read: &mut Read<R>) -> Result<(), FormatError> {
         let text = std::mem::take(&mut self.pending);
-        self.take(&text, true, &mut read);
-        read
+        self.take(&text, true, read);
+        match self.lines {
+            Lines::Csv { header: None, .. } => Err(FormatError::Header("there is none".to_owned())),
+            _ => self.trouble().map_or(Ok(()), Err),
+        }
     }
 
-    /// Reads a text that is all there is.
-    pub(super) fn read_whole(mut self, text: &[u8]) -> Result<Read<R>, FormatError> {
-        let mut read = Read::default();
-        self.take(text, true, &mut read);
-        match self.lines {
-            Lines::Csv { header: Some(Err(error)), .. } => Err(FormatError::Header(error)),
-            Lines::Csv { header: None, .. } => Err(FormatError::Header("there is none".to_owned())),
-            Lines::Csv { .. } | Lines::Ndjson => Ok(read),
+    /// Why no line can be read.
+    pub(super) fn trouble(&self) -> Option<FormatError> {
+        match &self.lines {
+            Lines::Csv { header: Some(Err(error)), .. } => Some(FormatError::Header(error.clone())),
+            Lines::Csv { .. } | Lines::Ndjson => None,
         }
     }
 
@@ -141,11 +131,11 @@ impl<R: Readable> LineReader<R> {
                     }
                 };
                 let Some(header) = header else {
-                    *header = Some(Header::new::<R>(splitter));
+                    *header = Some(csv::columns(splitter));
                     return Some(length);
                 };
                 let record = match header {
-                    Ok(header) => header.record(splitter, &mut self.names, self.received),
+                    Ok(columns) => csv::record(columns, splitter, &mut self.names, self.received),
                     Err(error) => Err(format!("the first line is no CSV header of these records: {error}")),
                 };
                 // A quote that was not closed has drawn in the lines behind: they are read for themselves.

@@ -1,10 +1,13 @@
 //! Reading: a record that is wrong costs only itself, and says where it is and what is wrong.
 
+mod array;
+mod columns;
 mod csv;
 mod json;
 mod lines;
 mod parquet;
 mod ping;
+mod reader;
 mod tick;
 mod values;
 
@@ -12,7 +15,9 @@ use tallybook_core::Timestamp;
 
 use crate::Format;
 
-pub use lines::LineReader;
+pub use columns::Columns;
+pub use parquet::ParquetReader;
+pub use reader::Reader;
 pub use values::{Names, Values};
 
 /// What was read.
@@ -60,16 +65,16 @@ fn clipped(text: &str, bytes: usize) -> &str {
 }
 
 /// Why input as a whole cannot be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// Not one JSON array or object.
-    #[error("the body is no JSON array of records: {0}")]
-    Json(#[source] serde_json::Error),
+    #[error("this is no JSON array of records: {0}")]
+    Json(String),
     /// A header that does not name what every record needs.
     #[error("the first line is no CSV header of these records: {0}")]
     Header(String),
     /// No Parquet file, or one of other records.
-    #[error("the body is no Parquet file of these records: {0}")]
+    #[error("this is no Parquet file of these records: {0}")]
     Parquet(String),
 }
 
@@ -80,7 +85,8 @@ impl<R> Default for Read<R> {
 }
 
 impl<R> Read<R> {
-    fn push(&mut self, record: Result<R, String>, line: u64, input: &[u8]) {
+    /// Adds a record, or input that is none.
+    pub fn push(&mut self, record: Result<R, String>, line: u64, input: &[u8]) {
         match record {
             Ok(record) => self.records.push(record),
             Err(error) => self.bad.push(BadRecord::new(line, error, input)),
@@ -107,11 +113,14 @@ pub trait Readable: Sized {
     /// # Errors
     /// Only where the body as a whole is none of that format; records that are wrong are in [`Read::bad`].
     fn read(format: Format, bytes: &[u8], received: Timestamp) -> Result<Read<Self>, FormatError> {
-        let bytes = without_mark(bytes);
-        match format {
-            Format::Json => json::read(bytes, received),
-            Format::Parquet => parquet::read(bytes, received),
-            Format::Ndjson | Format::Csv => LineReader::new(format, received).read_whole(bytes),
+        if format == Format::Parquet {
+            return parquet::read(bytes, received);
         }
+        let mut reader = Reader::new(format, received);
+        let mut read = reader.push(bytes);
+        let rest = reader.finish()?;
+        read.records.extend(rest.records);
+        read.bad.extend(rest.bad);
+        Ok(read)
     }
 }

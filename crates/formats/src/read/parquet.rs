@@ -7,12 +7,11 @@ use parquet::basic::{LogicalType, TimeUnit};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 use tallybook_core::Timestamp;
 
-use super::values::place;
-use super::{FormatError, Names, Read, Readable, Values};
+use super::{Columns, FormatError, Names, Read, Readable, Values};
 
 /// The texts of one field, in the rows of a row group.
 struct Field {
@@ -20,37 +19,76 @@ struct Field {
     texts: Vec<Option<String>>,
 }
 
-pub(super) fn read<R: Readable>(bytes: &[u8], received: Timestamp) -> Result<Read<R>, FormatError> {
-    let no_file = |error: ParquetError| FormatError::Parquet(error.to_string());
-    let file = SerializedFileReader::new(Bytes::copy_from_slice(bytes)).map_err(no_file)?;
-    let columns = file.metadata().file_metadata().schema_descr().columns();
-    let places: Vec<_> = columns.iter().map(|column| place::<R>(&column.path().string())).collect();
-    for group in R::NEEDED {
-        if !group.iter().any(|&needed| places.contains(&Some(needed))) {
-            let names: Vec<&str> = group.iter().map(|&needed| R::FIELDS[needed][0]).collect();
-            return Err(FormatError::Parquet(format!("it has no column `{}`", names.join("` or `"))));
-        }
+/// Reads a Parquet file a row group at a time.
+pub struct ParquetReader<R> {
+    file: Box<dyn FileReader>,
+    columns: Columns<R>,
+    names: Names,
+    received: Timestamp,
+    groups: std::ops::Range<usize>,
+    rows: u64,
+}
+
+impl<R: Readable> ParquetReader<R> {
+    /// A reader of records that arrived at `received`, where they do not say themselves.
+    ///
+    /// # Errors
+    /// No Parquet file, or one of other records.
+    pub fn new(file: impl ChunkReader + 'static, received: Timestamp) -> Result<Self, FormatError> {
+        let file = SerializedFileReader::new(file).map_err(|error| no_file(&error))?;
+        let columns = file.metadata().file_metadata().schema_descr().columns();
+        let paths: Vec<String> = columns.iter().map(|column| column.path().string()).collect();
+        let columns = Columns::new(paths.iter().map(String::as_str)).map_err(FormatError::Parquet)?;
+        let (groups, file) = (0..file.num_row_groups(), Box::new(file));
+        Ok(Self { file, columns, names: Names::default(), received, groups, rows: 0 })
     }
-    let (mut read, mut names, mut line) = (Read::default(), Names::default(), 0);
-    for group in 0..file.num_row_groups() {
-        let group = file.get_row_group(group).map_err(no_file)?;
+
+    /// Row groups that are still to come.
+    pub fn groups_left(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The records of the next row group; `None` at the end.
+    ///
+    /// # Errors
+    /// The file is damaged, or a column is of a kind that no record has.
+    pub fn next_group(&mut self) -> Result<Option<Read<R>>, FormatError> {
+        let Some(group) = self.groups.next() else { return Ok(None) };
+        let group = self.file.get_row_group(group).map_err(|error| no_file(&error))?;
         let rows = usize::try_from(group.metadata().num_rows()).unwrap_or_default();
         let mut fields = Vec::new();
+        let columns = self.file.metadata().file_metadata().schema_descr().columns();
         for (index, column) in columns.iter().enumerate() {
-            let Some(place) = places[index] else { continue };
-            let texts = texts(group.as_ref(), index, column, rows).map_err(no_file)?;
+            let Some(place) = self.columns.field(index) else { continue };
+            let texts = texts(group.as_ref(), index, column, rows).map_err(|error| no_file(&error))?;
             fields.push(Field { place, texts });
         }
+        let mut read = Read::default();
         for row in 0..rows {
-            line += 1;
+            self.rows += 1;
             let mut values = Values::default();
             let set = fields.iter().try_for_each(|field| match &field.texts[row] {
                 Some(text) => values.set::<R>(field.place, Cow::Borrowed(text)),
                 None => Ok(()),
             });
-            let record = set.and_then(|()| R::from_values(&values, &mut names, received));
-            read.push(record, line, shown::<R>(&fields, row).as_bytes());
+            let record = set.and_then(|()| R::from_values(&values, &mut self.names, self.received));
+            let shown = if record.is_err() { shown::<R>(&fields, row) } else { String::new() };
+            read.push(record, self.rows, shown.as_bytes());
         }
+        Ok(Some(read))
+    }
+}
+
+fn no_file(error: &ParquetError) -> FormatError {
+    FormatError::Parquet(error.to_string())
+}
+
+pub(super) fn read<R: Readable>(bytes: &[u8], received: Timestamp) -> Result<Read<R>, FormatError> {
+    let mut reader = ParquetReader::new(Bytes::copy_from_slice(bytes), received)?;
+    let mut read = Read::default();
+    while let Some(group) = reader.next_group()? {
+        read.records.extend(group.records);
+        read.bad.extend(group.bad);
     }
     Ok(read)
 }

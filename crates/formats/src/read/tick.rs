@@ -13,6 +13,7 @@ const LP: usize = 5;
 const SEQ: usize = 6;
 const FLAGS: usize = 7;
 const RECEIVED: usize = 8;
+const BROKER: usize = 9;
 
 impl Readable for Tick {
     const FIELDS: &'static [&'static [&'static str]] = &[
@@ -21,10 +22,11 @@ impl Readable for Tick {
         &["bid"],
         &["ask"],
         &["volume"],
-        &["lp", "source"],
+        &["lp", "source", "lp_source"],
         &["seq"],
         &["flags"],
-        &["received"],
+        &["received", "created_at"],
+        &["broker_id"],
     ];
     const NEEDED: &'static [&'static [usize]] = &[&[SYMBOL], &[TIMESTAMP], &[BID, ASK]];
 
@@ -46,7 +48,8 @@ impl Readable for Tick {
             bid,
             ask,
             volume: values.decimal::<Self>(VOLUME)?,
-            source: names.get(values.text(LP).unwrap_or_default()),
+            // Where nobody is said to quote, the broker does.
+            source: names.get(values.text(LP).or_else(|| values.text(BROKER)).unwrap_or_default()),
             flags,
             received: values.moment::<Self>(RECEIVED)?.unwrap_or(received),
         };

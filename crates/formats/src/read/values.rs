@@ -95,7 +95,7 @@ fn moment(text: &str) -> Option<Timestamp> {
     let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
-        return Timestamp::parse(text);
+        return Timestamp::parse(text).or_else(|| without_zone(text));
     }
     let whole: i64 = whole.parse().ok()?;
     let (unit, places) = match whole {
@@ -108,6 +108,12 @@ fn moment(text: &str) -> Option<Timestamp> {
     let below = below.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
     let nanoseconds = whole.checked_mul(unit)?.checked_add(below)?;
     Some(Timestamp(if negative { -nanoseconds } else { nanoseconds }))
+}
+
+/// `2026-01-02 03:04:05.678`, as databases and Python write it: UTC, with nothing that says so.
+fn without_zone(text: &str) -> Option<Timestamp> {
+    let is_date_and_time = text.len() >= 19 && matches!(text.as_bytes().get(10), Some(b' ' | b'T'));
+    is_date_and_time.then(|| Timestamp::parse(&format!("{text}Z"))).flatten()
 }
 
 /// Names that were seen, so that a million ticks of a symbol share one.
@@ -146,6 +152,8 @@ mod tests {
             ("1700000000123456789", second * 1_000_000_000 + 123_456_789),
             ("2023-11-14T22:13:20.123456789Z", second * 1_000_000_000 + 123_456_789),
             ("2023-11-14T23:13:20+01:00", second * 1_000_000_000),
+            ("2023-11-14 22:13:20", second * 1_000_000_000),
+            ("2023-11-14T22:13:20.5", second * 1_000_000_000 + 500_000_000),
             ("-0.5", -500_000_000),
         ] {
             assert_eq!(moment(text), Some(Timestamp(nanoseconds)), "{text}");

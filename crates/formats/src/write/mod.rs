@@ -1,5 +1,6 @@
 //! Writing: records in, bytes to send out, a piece at a time.
 
+mod feed;
 mod parquet;
 mod ping;
 mod row;
@@ -11,6 +12,8 @@ use self::row::Row;
 use self::text::CsvLine;
 use crate::Format;
 
+pub use feed::feed_json;
+
 /// A record that can be written: a [`tallybook_core::Tick`] or a [`tallybook_core::Ping`].
 pub trait Writable: Row {}
 
@@ -20,7 +23,11 @@ impl<R: Row> Writable for R {}
 pub struct Encoder<R> {
     output: Output<R>,
     opened: bool,
+    /// How a record looks in JSON and NDJSON.
+    json: Box<WriteJson<R>>,
 }
+
+type WriteJson<R> = dyn Fn(&R, &mut Vec<u8>) + Send + Sync;
 
 enum Output<R> {
     Json { empty: bool },
@@ -38,7 +45,12 @@ impl<R: Writable> Encoder<R> {
             Format::Csv => Output::Csv,
             Format::Parquet => Output::Parquet(Box::new(RowGroups::new())),
         };
-        Self { output, opened: false }
+        Self { output, opened: false, json: Box::new(|record, bytes| text::json(&record.json(), bytes)) }
+    }
+
+    /// The same with another look of a record in JSON and NDJSON: one object, without a line break.
+    pub fn with_json(self, json: impl Fn(&R, &mut Vec<u8>) + Send + Sync + 'static) -> Self {
+        Self { json: Box::new(json), ..self }
     }
 
     /// Writes records and gives the bytes to send now, which may be none.
@@ -49,12 +61,12 @@ impl<R: Writable> Encoder<R> {
             Output::Json { empty } => {
                 for record in records {
                     bytes.extend_from_slice(if std::mem::take(empty) { b"\n" } else { b",\n" });
-                    text::json(&record.json(), &mut bytes);
+                    (self.json)(record, &mut bytes);
                 }
             }
             Output::Ndjson => {
                 for record in records {
-                    text::json(&record.json(), &mut bytes);
+                    (self.json)(record, &mut bytes);
                     bytes.push(b'\n');
                 }
             }

@@ -18,7 +18,7 @@ use super::schema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeadLetter)]
 pub(crate) struct DeadLetterItem {
-    /// A UUID; later ones are greater.
+    /// A UUID; later ones are greater, except for those of imported files, which are the same each time.
     id: Arc<str>,
     /// When it was put aside.
     #[schema(schema_with = schema::time)]

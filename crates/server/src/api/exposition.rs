@@ -55,6 +55,7 @@ impl Collector for WriterCollector {
         accounting(&mut out, &stats)?;
         flushes(&mut out, &stats)?;
         known(&mut out, &stats)?;
+        daily_files(&mut out, &stats)?;
         let failing = u64::from(matches!(self.0.health(), Health::Failing { .. }));
         out.gauge("writer_failing", "1 while nothing reaches the store", None, &[([], failing)])
     }
@@ -107,6 +108,16 @@ fn flushes(out: &mut Encoding<'_>, stats: &Stats) -> fmt::Result {
     out.counter("lost_dead_letters", "Rows the store refused and did not keep as dead letters", &lost)?;
     let last = [([], stats.last_flush_us)];
     out.gauge("last_flush_microseconds", "How long the last flush worked", None, &last)
+}
+
+fn daily_files(out: &mut Encoding<'_>, stats: &Stats) -> fmt::Result {
+    let files = stats.companion.clone().unwrap_or_default();
+    out.counter("daily_files_ticks", "Ticks that were written to daily files", &[([], files.written)])?;
+    let missed = [([], files.missed)];
+    out.counter("daily_files_missed_ticks", "Ticks that could not be written to daily files", &missed)?;
+    out.gauge("daily_files_queued_ticks", "Ticks that wait for their daily files", None, &[([], files.queued)])?;
+    let behind = [([], files.days_behind)];
+    out.gauge("daily_files_days_behind", "Days whose files wait to be written anew", None, &behind)
 }
 
 fn known(out: &mut Encoding<'_>, stats: &Stats) -> fmt::Result {

@@ -31,6 +31,7 @@ mod stats;
 mod status;
 mod templates;
 mod ticks;
+mod unread;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -132,7 +133,7 @@ impl Api {
             .route("/growth", get(growth::list))
             .route("/stats", get(stats::get))
             .route("/retention", get(retention::get))
-            .route("/dead-letters", get(dead_letters::list))
+            .route("/dead-letters", get(dead_letters::list).post(unread::post))
             .route("/doctor", get(doctor::get))
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))

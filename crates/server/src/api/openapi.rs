@@ -11,7 +11,7 @@ use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
     attributes, complexity, dead_letters, doctor, exposition, growth, high, logs, metrics, overview, pings, retention,
-    services, span_patterns, spans, sql, stats, status, templates, ticks,
+    services, span_patterns, spans, sql, stats, status, templates, ticks, unread,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -43,6 +43,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
         retention::get,
         dead_letters::list,
         doctor::get,
+        unread::post,
         status::health,
         status::ready,
         status::version,

@@ -11,7 +11,7 @@ use tallybook_core::{
     Template, Timestamp, Value,
 };
 use tallybook_telemetry::FoldStats;
-use tallybook_writer::{Accounting, Health, RefusedRequests, State as WriterState, Stats};
+use tallybook_writer::{Accounting, CompanionStats, Health, RefusedRequests, State as WriterState, Stats};
 use utoipa::ToSchema;
 
 use super::Api;
@@ -29,6 +29,8 @@ pub(crate) struct StatsBody {
     /// Where every record is, by family. `offered` is the sum of all others.
     families: BTreeMap<&'static str, AccountingBody>,
     writer: WriterBody,
+    /// The daily files that are written beside the store; null where none are.
+    daily_files: Option<DailyFilesBody>,
     /// What is known in memory.
     fold: FoldBody,
     catalogue: Catalogue,
@@ -105,6 +107,24 @@ enum WriterStateBody {
     Stopped,
 }
 
+/// The daily files of ticks that are written beside the store.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DailyFiles)]
+struct DailyFilesBody {
+    /// Ticks that were written.
+    written: u64,
+    /// Ticks that wait to be written.
+    queued: u64,
+    /// Ticks that are in the store and could not be written; the files of their days are written anew.
+    missed: u64,
+    /// Days whose files are not whole and wait to be written anew.
+    days_behind: u64,
+    /// Days whose files were written anew from the store.
+    days_rewritten: u64,
+    /// What kept them last; null while all is well.
+    last_error: Option<Arc<str>>,
+}
+
 /// Requests that were refused as a whole, by reason.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RefusedRequests)]
@@ -172,11 +192,12 @@ pub(crate) async fn get(
 ) -> Result<Json<StatsBody>, ApiError> {
     let catalogue = Catalogue::read(&*api.store).await?;
     let info = api.store.info();
-    let stats = api.writer.stats();
+    let mut stats = api.writer.stats();
     Ok(Json(StatsBody {
         started: api.started,
         store: StoreInfo { name: info.name, version: info.version, persistent: info.persistent, shared: info.shared },
         families: stats.families.iter().map(|(family, accounting)| (family.as_str(), accounting.into())).collect(),
+        daily_files: stats.companion.take().map(Into::into),
         fold: stats.fold.into(),
         writer: WriterBody::of(stats, &api.writer.health()),
         catalogue,
@@ -237,6 +258,13 @@ impl WriterBody {
             last_error,
             last_error_at,
         }
+    }
+}
+
+impl From<CompanionStats> for DailyFilesBody {
+    fn from(stats: CompanionStats) -> Self {
+        let CompanionStats { written, queued, missed, days_behind, days_rewritten, last_error } = stats;
+        Self { written, queued, missed, days_behind, days_rewritten, last_error }
     }
 }
 

@@ -6,15 +6,16 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use http_body_util::BodyExt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tallybook_core::{Family, SourceId, Tick, Timestamp};
-use tallybook_formats::{Format, LineReader, Read};
+use tallybook_formats::{Format, Read, Reader};
 use tallybook_writer::Accepted;
 use tokio::time::timeout;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::Api;
 use super::super::error::{ApiError, BodyFailures, Failures};
+use super::super::params::Params;
 use super::super::records::{LineError, format_of};
 
 /// A stream that sends nothing for this long has ended.
@@ -22,6 +23,16 @@ const STREAM_IDLE: Duration = Duration::from_secs(300);
 /// The header under whose value a request is stored once, however often it is sent.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const MAX_KEY_BYTES: usize = 255;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PostOptions {
+    /// Whether each tick keeps the `received` that it brings, as when it is imported from elsewhere; otherwise it arrives now.
+    #[serde(default)]
+    #[param(default = false)]
+    keep_received: bool,
+}
 
 /// What became of the records of a request; all but `filtered` add up to what was sent.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -54,17 +65,23 @@ impl TicksTaken {
 /// prices as texts or numbers, which are kept digit by digit. With an `Idempotency-Key` header the request is stored once,
 /// however often it is sent.
 #[utoipa::path(post, operation_id = "post_ticks", path = "/api/v1/ticks", tag = "ticks",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Any text of at most 255 bytes that names this request")),
+    params(PostOptions, ("Idempotency-Key" = Option<String>, Header, description = "Any text of at most 255 bytes that names this request")),
     request_body(content((String = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
     responses((status = 200, body = TicksTaken), Failures, BodyFailures))]
-pub(crate) async fn post(State(api): State<Api>, request: Request) -> Result<Json<TicksTaken>, ApiError> {
+pub(crate) async fn post(
+    State(api): State<Api>,
+    Params(options): Params<PostOptions>,
+    request: Request,
+) -> Result<Json<TicksTaken>, ApiError> {
     let received = Timestamp::now();
     let format = format_of(request.headers(), &[Format::Json, Format::Ndjson, Format::Csv])?;
     let once = idempotency_key(request.headers())?;
     let Read { mut records, bad } = api.read::<Tick>(request, format, received).await?;
     // Only an importer may say when a tick arrived elsewhere.
-    for tick in &mut records {
-        tick.received = received;
+    if !options.keep_received {
+        for tick in &mut records {
+            tick.received = received;
+        }
     }
     let mut taken = TicksTaken::default();
     if !records.is_empty() {
@@ -87,7 +104,7 @@ pub(crate) async fn post(State(api): State<Api>, request: Request) -> Result<Jso
 pub(crate) async fn stream(State(api): State<Api>, request: Request) -> Result<Json<TicksTaken>, ApiError> {
     let format = format_of(request.headers(), &[Format::Ndjson, Format::Csv])?;
     let mut body = request.into_body();
-    let mut reader = LineReader::<Tick>::new(format, Timestamp::now());
+    let mut reader = Reader::<Tick>::new(format, Timestamp::now());
     let mut taken = TicksTaken::default();
     loop {
         let Ok(frame) = timeout(STREAM_IDLE, body.frame()).await else { break };
@@ -98,7 +115,8 @@ pub(crate) async fn stream(State(api): State<Api>, request: Request) -> Result<J
         reader.received(Timestamp::now());
         store(&api, reader.push(&data), &mut taken).await?;
     }
-    store(&api, reader.finish(), &mut taken).await?;
+    let rest = reader.finish().map_err(|error| ApiError::invalid_body(error.to_string()))?;
+    store(&api, rest, &mut taken).await?;
     Ok(Json(taken))
 }
 

@@ -75,15 +75,29 @@ pub(crate) struct CountFilter {
     to: Option<Timestamp>,
 }
 
-/// Symbols with their first and last tick and how many there are.
-#[utoipa::path(get, operation_id = "list_symbols", path = "/api/v1/symbols", tag = "ticks", params(Paging),
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SymbolsFilter {
+    /// Only ticks of UTC days that have not ended by this moment (RFC 3339).
+    #[serde(default, deserialize_with = "moment")]
+    #[param(schema_with = schema::time)]
+    from: Option<Timestamp>,
+    /// Only ticks of UTC days that begin before this moment (RFC 3339).
+    #[serde(default, deserialize_with = "moment")]
+    #[param(schema_with = schema::time)]
+    to: Option<Timestamp>,
+}
+
+/// Symbols with their first and last tick and how many there are, in the whole UTC days that touch the range.
+#[utoipa::path(get, operation_id = "list_symbols", path = "/api/v1/symbols", tag = "ticks", params(SymbolsFilter, Paging),
     responses((status = 200, body = List<SymbolItem>), Failures))]
 pub(crate) async fn list(
     State(api): State<Api>,
-    params: ListParams<NoParams>,
+    params: ListParams<SymbolsFilter>,
 ) -> Result<Json<List<SymbolItem>>, ApiError> {
-    let everything = TimeRange { from: Timestamp(0), to: Timestamp(i64::MAX) };
-    let items = api.store.symbols(everything).await?.into_iter().map(|summary| {
+    let days = range::range(params.filter.from, params.filter.to)?;
+    let items = api.store.symbols(days).await?.into_iter().map(|summary| {
         let order = vec![Value::Text(summary.symbol.clone())];
         let tallybook_core::SymbolSummary { symbol, count, first, last } = summary;
         (order, SymbolItem { symbol, total: count, first, last })
