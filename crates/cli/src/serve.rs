@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::demo;
-use crate::settings::{AckLevel, Settings, WhenFull};
+use crate::settings::{Settings, WhenFull};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -117,19 +117,17 @@ fn fold_options(settings: &Settings) -> FoldOptions {
 
 pub(crate) fn writer_options(settings: &Settings) -> WriterOptions {
     let queue = |default: QueueOptions, ack: AckLevel, when_full: WhenFull| QueueOptions {
-        ack: match ack {
-            AckLevel::Queued => tallybook_writer::AckLevel::Queued,
-            AckLevel::Written => tallybook_writer::AckLevel::Written,
-            AckLevel::Durable => tallybook_writer::AckLevel::Durable,
-        },
+        ack: ack.into(),
         when_full: match when_full {
             WhenFull::Block => tallybook_writer::WhenFull::Block { limit: settings.queue_max_wait },
             WhenFull::Shed => tallybook_writer::WhenFull::Shed,
         },
         ..default
     };
-    let WriterOptions { telemetry, pings, ticks, .. } = WriterOptions::default();
+    let defaults = WriterOptions::default();
+    let WriterOptions { telemetry, pings, ticks, executions, .. } = defaults;
     WriterOptions {
+        executions: queue(executions, settings.executions_ack, WhenFull::Block),
         telemetry: queue(telemetry, settings.telemetry_ack, settings.telemetry_when_full),
         pings: queue(pings, settings.ping_ack, settings.ping_when_full),
         ticks: TickOptions {
@@ -146,8 +144,9 @@ pub(crate) fn writer_options(settings: &Settings) -> WriterOptions {
             ping_hours: settings.keep_ping_hours,
             ticks: settings.keep_ticks,
             seal_after: Some(settings.seal_ticks_after),
+            executions: settings.keep_executions,
             ..RetentionOptions::default()
         },
-        ..WriterOptions::default()
+        ..defaults
     }
 }

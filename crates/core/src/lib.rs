@@ -8,6 +8,7 @@ mod catalogue;
 mod changes;
 mod decimal;
 mod error;
+mod execution;
 mod histogram;
 mod ping;
 mod query;
@@ -26,6 +27,11 @@ pub use catalogue::{
 pub use changes::{Change, Changes, Cursor};
 pub use decimal::{Decimal, DecimalError};
 pub use error::{Applied, Error, ErrorKind, Result};
+pub use execution::{
+    Annotation, AnnotationLevel, Artifact, ArtifactKind, CancelRequest, EncodedLines, EventError, Execution,
+    ExecutionEvent, ExecutionEventKind, ExecutionRecords, ExecutionStatus, LineEnd, LogChunk, LogLine, LogLines,
+    NewArtifact, NewExecution, Step, Stream, Tracker,
+};
 pub use histogram::Histogram;
 pub use ping::{
     AlertRules, BucketKey, HeatCell, HeatMap, Jitter, Outage, OutageFinder, OutageStep, Ping, PingBucket, PingPart,
@@ -34,7 +40,9 @@ pub use ping::{
 pub use query::{Condition, Page, Position, Query, RowPage, Sort};
 pub use sketch::{HASH_SEED, Sketch, hash_bytes};
 pub use store::{Info, Store, StoreExt};
-pub use table::{Column, ColumnType, Fields, MAX_KEY_BYTES, Record, Row, Rule, Rules, TABLES, Table, Value, table};
+pub use table::{
+    Column, ColumnType, Fields, Json, MAX_KEY_BYTES, Record, Row, Rule, Rules, TABLES, Table, Value, table,
+};
 pub use tick::{
     Bar, Bars, Gap, Price, Quality, QualityCheck, Segment, SymbolSummary, Tick, TickFlags, TickKey, TickQuery,
     TickStore, Volume, parse_timeframe,
