@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::demo;
-use crate::settings::{Settings, WhenFull};
+use crate::settings::{AckLevel, Settings, WhenFull};
 
 /// Serves until SIGTERM or SIGINT.
 ///

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::table::{Record, Row, Table, record};
-use crate::{ALL_SERVICES, AlertRules, CatalogueDelta, Error, ExecutionRecords, Ping, PingSeen, PingTarget, Prober, Tick, Timestamp};
+use crate::{
+    ALL_SERVICES, AlertRules, CatalogueDelta, Error, ExecutionRecords, Ping, PingSeen, PingTarget, Prober, Tick,
+    Timestamp,
+};
 
 /// One of the kinds of record that are accounted for on their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

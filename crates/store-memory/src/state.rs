@@ -88,7 +88,16 @@ impl State {
         tables: Vec<(usize, Vec<Row>)>,
         records: &Records,
     ) -> Result<Committed> {
-        let Records { catalogue, pings, ping_targets: _, alert_rules: _, probers: _, ticks, executions, dead_letters: _ } = records;
+        let Records {
+            catalogue,
+            pings,
+            ping_targets: _,
+            alert_rules: _,
+            probers: _,
+            ticks,
+            executions,
+            dead_letters: _,
+        } = records;
         if let Some(last) = self.last_batch.get(&id.source).filter(|last| id.seq <= last.seq) {
             // Of older batches the counts are forgotten.
             let counts = |counts| if id.seq == last.seq { counts } else { Counts::default() };

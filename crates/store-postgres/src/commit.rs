@@ -113,8 +113,16 @@ async fn begin(transaction: &Transaction<'_>, batch: &Batch, seq: i64) -> Result
 
 /// Writes down what became of the records that are counted, where the batch had some.
 async fn remember(transaction: &Transaction<'_>, batch: &Batch, committed: &Committed) -> Result<()> {
-    let Records { catalogue: _, pings, ping_targets: _, alert_rules: _, probers: _, ticks, executions, dead_letters: _ } =
-        &batch.records;
+    let Records {
+        catalogue: _,
+        pings,
+        ping_targets: _,
+        alert_rules: _,
+        probers: _,
+        ticks,
+        executions,
+        dead_letters: _,
+    } = &batch.records;
     if pings.is_empty() && ticks.is_empty() && executions.is_empty() {
         return Ok(());
     }

@@ -160,8 +160,16 @@ impl Engine {
 /// them cannot be rolled back with the others.
 fn apply(connection: &Connection, segments: &mut Writers, batch: &Batch, revision: i64) -> Result<Committed> {
     let error = |error| failed(COMMITTING, error);
-    let Records { catalogue, pings, ping_targets: _, alert_rules: _, probers: _, ticks: _, executions, dead_letters: _ } =
-        &batch.records;
+    let Records {
+        catalogue,
+        pings,
+        ping_targets: _,
+        alert_rules: _,
+        probers: _,
+        ticks: _,
+        executions,
+        dead_letters: _,
+    } = &batch.records;
     batch.records.check(COMMITTING)?;
     if let Some(known) = sources::known(connection, batch.id).map_err(error)? {
         return Ok(known);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tallybook_core::{
-    Condition, DAY, Execution, ExecutionRecords, ExecutionStatus, Ping, PingBucket, Prober, Query, Record, Resolution, Result,
-    Segment, Store, StoreExt, TABLES, Table, Timestamp, Value, Window,
+    Condition, DAY, Execution, ExecutionRecords, ExecutionStatus, Ping, PingBucket, Prober, Query, Record, Resolution,
+    Result, Segment, Store, StoreExt, TABLES, Table, Timestamp, Value, Window,
 };
 use tokio::time::sleep;
 
