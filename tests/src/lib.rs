@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod disk;
+pub mod jobs;
 pub mod load;
 pub mod otlp;
 pub mod postgres;

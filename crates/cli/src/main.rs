@@ -1,11 +1,15 @@
 //! `tallybook`: keeps the operational record of a system.
 
+mod api;
 mod demo;
+mod executions;
 mod ping;
 mod prune;
+mod run;
 mod seal;
 mod serve;
 mod settings;
+mod store;
 mod top;
 mod with_store;
 
@@ -35,6 +39,7 @@ const EXAMPLES: &str = "Examples:
   USE_DB=memory tallybook serve          nothing outlives the process
   tallybook top                          the worst keys, metrics and templates, live
   tallybook ping example.com 1.1.1.1     whether hosts answer and how fast, live and recorded
+  tallybook run -- make test             a command with its steps, lines and end, recorded
   tallybook seal --dry-run               which days of ticks would become Parquet files
   tallybook prune --dry-run              what is older than it should be
   tallybook config                       every setting, and where its value came from";
@@ -69,6 +74,31 @@ enum Command {
 
 Exit code: 0 when every host answered at least once, else 1.")]
     Ping(Box<ping::Options>),
+    /// Runs a command, passes its output through and records its steps, lines, artifacts and end
+    #[command(after_help = "Examples:
+  tallybook run -- make test
+  tallybook run --name nightly --tag branch=main --timeout 2h -- ./backup.sh --full
+  tallybook run --env-allow 'CI_*,HOME' -- ./deploy.sh
+  tallybook run --server https://tallybook.example --token secret -- ./job
+  tallybook run --deliver                what earlier runs could not deliver
+
+Lines that the command prints and that begin so are steps, artifacts and facts:
+  STEP_START:name [stop_on_error=true][duration=60] {k:v} --k=v
+  STEP_COMPLETE:name, STEP_ERROR:text, ARTIFACT:path:description, META:key:value
+  ::group::name, ::endgroup::, ::error::text, ::warning::text, ::add-mask::text
+
+Exit code: that of the command, or 128 and the number of the signal that ended it; 127 when there is no such command, 126 when
+it cannot be run, 125 when nothing was started for another reason.")]
+    Run(Box<run::Options>),
+    /// Lists what commands did, and shows one with its steps, lines and artifacts
+    #[command(after_help = "Examples:
+  tallybook executions --status failed
+  tallybook executions show last
+  tallybook executions logs last --follow
+  tallybook executions logs 0199c0de-… --search error --verbose
+  tallybook executions artifacts last --download out
+  tallybook executions cancel last")]
+    Executions(Box<executions::Options>),
     /// Turns old days of ticks into compressed Parquet files, which answer every question as before
     #[command(after_help = "Examples:
   tallybook seal --dry-run
@@ -132,15 +162,23 @@ fn one_line(bad_value: &clap::Error) -> String {
 fn run() -> Result<ExitCode> {
     // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
     let file = Cli::try_parse()?.config;
-    let command = Cli::command().mut_subcommand("ping", ping::with_short_help);
-    let matches =
-        settings::with_file(command, file.as_deref(), &["serve", "ping", "seal", "unseal", "prune", "config"])?
-            .try_get_matches()?;
+    let command = Cli::command()
+        .mut_subcommand("ping", with_short_help)
+        .mut_subcommand("run", with_short_help)
+        .mut_subcommand("executions", with_short_help);
+    let matches = settings::with_file(
+        command,
+        file.as_deref(),
+        &["serve", "ping", "run", "executions", "seal", "unseal", "prune", "config"],
+    )?
+    .try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
         Command::Serve { settings, demo } => serve::run(&settings, demo)?,
         Command::Top(options) => top::run(&options)?,
         Command::Ping(options) => return ping::run(&options),
+        Command::Run(options) => return run::run(&options),
+        Command::Executions(options) => return executions::run(&options),
         Command::Seal(options) => seal::seal(&options)?,
         Command::Unseal(options) => seal::unseal(&options)?,
         Command::Prune(options) => prune::run(&options)?,
@@ -150,6 +188,14 @@ fn run() -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A command with the settings that do not say where to record out of its help; they hold all the same.
+fn with_short_help(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
+        let shown = matches!(arg.get_help_heading(), None | Some("Store"));
+        arg.hide(!shown)
+    })
 }
 
 fn print_settings(settings: &[Resolved], json: bool) -> Result<()> {

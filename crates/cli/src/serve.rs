@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use tallybook_core::Store;
+use tallybook_runner::{ArtifactLimits, Artifacts, Spool};
 use tallybook_server::{Addresses, Limits, Options, Server, Token};
 use tallybook_telemetry::{Fold, FoldOptions};
 use tallybook_writer::{QueueOptions, RetentionOptions, TickOptions, Writer, WriterOptions};
@@ -13,7 +14,9 @@ use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::demo;
-use crate::settings::{AckLevel, Settings, WhenFull};
+use crate::run::{self, StoreDestination};
+use crate::settings::{Settings, WhenFull};
+use crate::store;
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -33,13 +36,8 @@ pub(crate) fn run(settings: &Settings, demo: bool) -> Result<()> {
 async fn serve(settings: &Settings, demo: bool) -> Result<()> {
     let options = server_options(settings)?;
     options.validate()?;
-    let config = tallybook_backends::Config {
-        use_db: settings.use_db,
-        data_dir: settings.data_dir.clone(),
-        database_url: settings.database_url.clone(),
-        holder: format!("tallybook serve, whose API is at http://{}", settings.api_addr),
-    };
-    let store = tallybook_backends::open(&config).await?;
+    let holder = format!("tallybook serve, whose API is at http://{}", settings.api_addr);
+    let store = store::open_soon(settings, &holder).await?;
     let served = serve_store(settings, options, store.clone(), demo).await;
     store.close().await.context("closing the store")?;
     served
@@ -54,6 +52,12 @@ async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store
     announce(store.as_ref(), addresses);
     let visitors = demo.then(|| tokio::spawn(demo::run(addresses.otlp_http, settings.api_token.clone())));
 
+    let runs = StoreDestination::new(store.clone(), Some(writer.clone()));
+    let spool = Spool::of(&settings.data_dir);
+    let artifacts = Artifacts::of(&settings.data_dir, ArtifactLimits::default());
+    let cleaning = tokio::spawn(run::keep_clean(store.clone(), artifacts, spool.clone()));
+    let runs = tokio::spawn(async move { run::drain(spool, &runs).await });
+
     let mut terminate = signal(SignalKind::terminate())?;
     let shutdown = async move {
         tokio::select! {
@@ -65,6 +69,10 @@ async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store
         }
     };
     let stopped = server.run(shutdown).await;
+    cleaning.abort();
+    runs.abort();
+    // Ended or cut off between two commits; the spool has the rest.
+    let _ = (runs.await, cleaning.await);
     if stopped.cut_off > 0 {
         warn!(connections = stopped.cut_off, "requests that ran past the limit were cut off");
     }

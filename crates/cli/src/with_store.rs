@@ -1,10 +1,10 @@
 //! Commands that work on the store by themselves, beside no server.
 
 use anyhow::Result;
-use tallybook_backends::{Config, open};
 use tallybook_core::{Store, Timestamp};
 
 use crate::settings::Settings;
+use crate::store;
 
 /// Opens the store, runs `work` and closes it, whatever `work` says; `holder` is who another process is told has it.
 pub(crate) fn with_store(
@@ -14,13 +14,7 @@ pub(crate) fn with_store(
 ) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let config = Config {
-            use_db: settings.use_db,
-            data_dir: settings.data_dir.clone(),
-            database_url: settings.database_url.clone(),
-            holder: holder.to_owned(),
-        };
-        let store = open(&config).await?;
+        let store = store::open_soon(settings, holder).await?;
         let worked = work(store.as_ref()).await;
         store.close().await?;
         worked

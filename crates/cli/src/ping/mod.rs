@@ -72,14 +72,6 @@ pub(crate) struct Options {
     settings: Settings,
 }
 
-/// The command with the settings that do not say where to record out of its help; they hold all the same.
-pub(crate) fn with_short_help(command: clap::Command) -> clap::Command {
-    command.mut_args(|arg| {
-        let shown = matches!(arg.get_help_heading(), None | Some("Store"));
-        arg.hide(!shown)
-    })
-}
-
 /// Measures until the count is reached or Ctrl-C; the exit code says whether every host answered.
 ///
 /// # Errors

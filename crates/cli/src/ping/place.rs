@@ -1,14 +1,13 @@
 //! Where pings are recorded: the store of the settings, or the server that holds it.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use tallybook_backends::{Backend, Config};
+use tallybook_backends::Backend;
 use tallybook_core::{ErrorKind, Ping, Store};
 use tallybook_telemetry::{Fold, FoldOptions};
 use tallybook_writer::{Refused, Writer};
@@ -16,11 +15,10 @@ use tallybook_writer::{Refused, Writer};
 use super::Options;
 use super::line::to_lines;
 use crate::serve::writer_options;
+use crate::store::{self, holder_address};
 
 /// The longest a server may take for a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// What the holder's note in the lock file says before the address of its API.
-const NOTE_BEFORE_ADDRESS: &str = "whose API is at ";
 
 /// Where pings are recorded.
 pub(crate) enum Place {
@@ -51,13 +49,7 @@ impl Place {
         if settings.use_db == Backend::Memory {
             bail!("USE_DB=memory would forget the pings at once; name a server with --server, or say --no-record");
         }
-        let config = Config {
-            use_db: settings.use_db,
-            data_dir: settings.data_dir.clone(),
-            database_url: settings.database_url.clone(),
-            holder: "tallybook ping".to_owned(),
-        };
-        match tallybook_backends::open(&config).await {
+        match store::open_soon(settings, "tallybook ping").await {
             Ok(store) => {
                 let fold = Fold::new(FoldOptions::default());
                 let writer = Writer::start(store.clone(), fold, writer_options(settings));
@@ -74,11 +66,7 @@ impl Place {
     }
 
     fn server(address: &str, token: Option<String>) -> Result<Self> {
-        let address = address.trim_end_matches('/').to_owned();
-        let url = url::Url::parse(&address).with_context(|| format!("--server {address} is no URL"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            bail!("--server {address} does not begin with http:// or https://");
-        }
+        let address = store::server_address(address)?;
         Ok(Self::Server { client: Client::builder().timeout(REQUEST_TIMEOUT).build()?, address, token })
     }
 
@@ -138,13 +126,4 @@ async fn post(client: &Client, address: &str, token: Option<&str>, pings: &[Ping
         return Err(NotRecorded::Yet(why));
     }
     Err(NotRecorded::Refused(why))
-}
-
-/// The address of the server that holds the data folder, from the note it left in the lock file.
-pub(super) fn holder_address(data_dir: &Path) -> Option<String> {
-    let note = std::fs::read_to_string(data_dir.join("tallybook.lock")).ok()?;
-    let (_, address) = note.split_once(NOTE_BEFORE_ADDRESS)?;
-    let address = address.split([' ', ',', ')', '\n']).next()?;
-    // A server that listens on every address answers on this machine's own.
-    Some(address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
 }

@@ -42,21 +42,6 @@ fn bad_arguments_are_refused_with_the_reason() {
     }
 }
 
-#[test]
-fn the_server_that_holds_the_data_folder_is_found_by_its_note() {
-    let folder = tempfile::tempdir().unwrap();
-    let address = |note: &str| {
-        std::fs::write(folder.path().join("tallybook.lock"), note).unwrap();
-        place::holder_address(folder.path())
-    };
-    let note = "12\ntallybook serve, whose API is at http://127.0.0.1:8090\n";
-    assert_eq!(address(note).as_deref(), Some("http://127.0.0.1:8090"));
-    let open = "12\ntallybook serve, whose API is at http://0.0.0.0:8090\n";
-    assert_eq!(address(open).as_deref(), Some("http://127.0.0.1:8090"));
-    assert_eq!(address("12\ntallybook ping\n"), None);
-    assert_eq!(place::holder_address(&folder.path().join("none")), None);
-}
-
 /// A server that answers its first request with 503, the others well, and tells the bodies that it accepted.
 async fn flaky_server() -> (String, mpsc::UnboundedReceiver<String>) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
