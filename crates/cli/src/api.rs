@@ -80,7 +80,7 @@ impl Api {
     /// # Errors
     /// One sentence: nobody answers, or what the server says is wrong.
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
-        Ok(self.request(Method::GET, path).await?.json().await?)
+        Ok(self.request(Method::GET, path, None).await?.json().await?)
     }
 
     /// All items of a list, page by page, `limit` of them at the most.
@@ -104,15 +104,18 @@ impl Api {
         Ok(items)
     }
 
-    /// Any request without a body, once the answer has begun.
+    /// Any request, once the answer has begun.
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub(crate) async fn request(&self, method: Method, path: &str) -> Result<Response> {
+    pub(crate) async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response> {
         let url = format!("{}/api/v1/{path}", self.address);
         let mut request = self.client.request(method, &url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
         }
         let response = request.send().await.map_err(|_| {
             anyhow!("no server answers at {}; start one with `tallybook serve`, or name another", self.address)

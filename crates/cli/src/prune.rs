@@ -9,7 +9,7 @@ use tallybook_core::{Segment, Store, Timestamp};
 use tallybook_runner::{ArtifactLimits, Artifacts, Spool, Swept};
 use tallybook_writer::{OldRows, RetentionPlan};
 
-use crate::run;
+use crate::run::clean;
 use crate::serve::writer_options;
 use crate::settings::Settings;
 use crate::with_store::{day_of, with_store};
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         let data_dir = &options.settings.data_dir;
         let artifacts = Artifacts::of(data_dir, ArtifactLimits::default());
-        let swept = run::clean(store, &artifacts, &Spool::of(data_dir), options.dry_run).await?;
+        let swept = clean(store, &artifacts, &Spool::of(data_dir), options.dry_run).await?;
         if options.json {
             println!("{}", serde_json::to_string_pretty(&as_json(options.dry_run, &rows, &plan, swept))?);
         } else {

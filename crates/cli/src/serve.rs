@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::demo;
 use crate::run::{self, StoreDestination};
-use crate::settings::{Settings, WhenFull};
+use crate::settings::{AckLevel, Settings, WhenFull};
 use crate::store;
 
 /// Serves until SIGTERM or SIGINT.

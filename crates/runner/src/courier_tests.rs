@@ -1,3 +1,5 @@
+//! The courier against a destination that remembers and fails.
+
 use std::sync::Mutex;
 
 use tallybook_core::{ExecutionStatus, NewExecution, Timestamp};

@@ -5,6 +5,7 @@ mod view;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -14,6 +15,11 @@ use tallybook_runner::Spool;
 
 use crate::api::Api;
 use crate::settings::Settings;
+
+/// Lines of a page.
+const PAGE_LINES: usize = 5_000;
+/// The time between two looks for lines that come.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Which executions are shown, and what of them.
 #[derive(Args)]
@@ -73,7 +79,7 @@ enum Command {
         /// Go on until it has ended
         #[arg(long, short)]
         follow: bool,
-        /// Begin behind this line
+        /// Begin with this line
         #[arg(long, value_name = "LINE")]
         since: Option<u64>,
         /// Only the lines of this step, by its number
@@ -82,6 +88,9 @@ enum Command {
         /// Only lines that contain this
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
+        /// Without colours
+        #[arg(long)]
+        plain: bool,
         /// With the time, the stream and the number before each line
         #[arg(long, short)]
         verbose: bool,
@@ -98,6 +107,11 @@ enum Command {
         /// Download them into this folder
         #[arg(long, value_name = "DIR")]
         download: Option<PathBuf>,
+    },
+    /// Shows how often executions of a name end well, how long they take, and how steady they are, over 30 days
+    Stats {
+        /// Only those of this name
+        name: Option<String>,
     },
 }
 
@@ -133,25 +147,21 @@ async fn show(api: &Api, options: &Options) -> Result<()> {
         Some(Command::Show { id }) => {
             let id = resolve(api, id).await?;
             let execution = api.get(&format!("executions/{id}")).await?;
-            let steps = api.list(&format!("executions/{id}/steps"), usize::MAX).await?;
-            let whole = serde_json::json!({ "execution": execution, "steps": steps });
+            let part = async |name: &str| anyhow::Ok(api.get(&format!("executions/{id}/{name}")).await?["data"].take());
+            let (steps, annotations) = (part("steps").await?, part("annotations").await?);
+            let whole = serde_json::json!({ "execution": execution, "steps": steps, "annotations": annotations });
             print(&mut out, json, &whole, view::one)
         }
-        Some(Command::Logs { id, follow, since, step, search, verbose }) => {
+        Some(Command::Logs { id, follow, since, step, search, plain, verbose }) => {
             let id = resolve(api, id).await?;
-            let mut path = format!("executions/{id}/logs?{}", filters(*step, search.as_deref()));
-            if !follow {
-                path += &since.map_or(String::new(), |since| format!("&since={since}"));
-                for line in api.list(&path, usize::MAX).await? {
-                    view::line(&mut out, &line, json, *verbose)?;
-                }
-                return Ok(());
-            }
-            follow_lines(api, &id, &path, *since, |line| view::line(&mut out, line, json, *verbose)).await
+            let path = format!("executions/{id}/logs?{}", filters(*step, search.as_deref(), *plain));
+            let each = |line: &Value| view::line(&mut out, line, json, *verbose);
+            print_lines(api, &id, &path, *since, *follow, each).await
         }
         Some(Command::Cancel { id }) => {
             let id = resolve(api, id).await?;
-            let answer = api.request(Method::POST, &format!("executions/{id}/cancel")).await?.json().await?;
+            let path = format!("executions/{id}/cancel");
+            let answer = api.request(Method::POST, &path, Some(&serde_json::json!({}))).await?.json().await?;
             // The run beside us need not wait until somebody brings it the request.
             let spool = Spool::of(&options.place.settings.data_dir);
             if spool.has(&id) {
@@ -161,15 +171,23 @@ async fn show(api: &Api, options: &Options) -> Result<()> {
         }
         Some(Command::Artifacts { id, download }) => {
             let id = resolve(api, id).await?;
-            let artifacts = api.list(&format!("executions/{id}/artifacts"), usize::MAX).await?;
+            let artifacts = api.get(&format!("executions/{id}/artifacts")).await?["data"].take();
             if let Some(folder) = download {
-                for artifact in &artifacts {
+                for artifact in artifacts.as_array().into_iter().flatten() {
                     let path = fetch(api, &id, artifact, folder).await?;
                     writeln!(out, "{}", path.display())?;
                 }
                 return Ok(());
             }
-            print(&mut out, json, &Value::Array(artifacts), view::artifacts)
+            print(&mut out, json, &artifacts, view::artifacts)
+        }
+        Some(Command::Stats { name }) => {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            if let Some(name) = name {
+                query.append_pair("name", name);
+            }
+            let statistics = api.get(&format!("executions/statistics?{}", query.finish())).await?["data"].take();
+            print(&mut out, json, &statistics, view::statistics)
         }
     }
 }
@@ -186,13 +204,16 @@ impl ListOptions {
     }
 }
 
-fn filters(step: Option<u64>, search: Option<&str>) -> String {
+fn filters(step: Option<u64>, search: Option<&str>, plain: bool) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     if let Some(step) = step {
         query.append_pair("step", &step.to_string());
     }
     if let Some(search) = search {
         query.append_pair("search", search);
+    }
+    if plain {
+        query.append_pair("ansi", "strip");
     }
     query.finish()
 }
@@ -214,24 +235,28 @@ async fn resolve(api: &Api, id: &str) -> Result<String> {
     Ok(newest["id"].as_str().context("an execution has an id")?.to_owned())
 }
 
-/// Prints lines as they come, until the execution has ended.
-async fn follow_lines(
+/// Prints the lines there are, and those that come until the execution has ended where it is to be followed.
+async fn print_lines(
     api: &Api,
     id: &str,
     path: &str,
     since: Option<u64>,
+    follow: bool,
     mut each: impl FnMut(&Value) -> Result<()>,
 ) -> Result<()> {
-    const LOOK: std::time::Duration = std::time::Duration::from_millis(250);
-    let mut since = since.unwrap_or(0);
+    let mut since = since.unwrap_or(1);
     loop {
         // Asked first: lines that come before its end are there when it has ended.
         let execution = api.get(&format!("executions/{id}")).await?;
-        for line in api.list(&format!("{path}&since={since}"), usize::MAX).await? {
-            since = line["line"].as_u64().unwrap_or(since);
-            each(&line)?;
+        loop {
+            let page = api.get(&format!("{path}&limit={PAGE_LINES}&since={since}")).await?;
+            page["data"].as_array().into_iter().flatten().try_for_each(&mut each)?;
+            since = page["next"].as_u64().unwrap_or(since);
+            if page["has_more"] != true {
+                break;
+            }
         }
-        if execution["completed_at"].is_string() {
+        if !follow || execution["completed_at"].is_string() {
             return Ok(());
         }
         if api.is_own() {
@@ -243,7 +268,7 @@ async fn follow_lines(
 
 /// Downloads one artifact; its name is the last part of its path, which leads nowhere else.
 async fn fetch(api: &Api, id: &str, artifact: &Value, folder: &Path) -> Result<PathBuf> {
-    let index = artifact["artifact_index"].as_u64().context("an artifact has an index")?;
+    let index = artifact["index"].as_u64().context("an artifact has an index")?;
     let path = artifact["path"].as_str().unwrap_or("artifact");
     let name = Path::new(path).file_name().map_or_else(|| "artifact".into(), |name| name.to_string_lossy());
     let extension = if artifact["kind"] == "folder" { ".tar.zst" } else { "" };
@@ -251,7 +276,7 @@ async fn fetch(api: &Api, id: &str, artifact: &Value, folder: &Path) -> Result<P
     let target = folder.join(format!("{name}{extension}"));
     let mut file =
         std::fs::File::create_new(&target).with_context(|| format!("{} is not overwritten", target.display()))?;
-    let mut response = api.request(Method::GET, &format!("executions/{id}/artifacts/{index}")).await?;
+    let mut response = api.request(Method::GET, &format!("executions/{id}/artifacts/{index}"), None).await?;
     while let Some(chunk) = response.chunk().await? {
         file.write_all(&chunk)?;
     }

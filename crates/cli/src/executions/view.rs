@@ -57,6 +57,9 @@ pub(super) fn one(whole: &Value) -> String {
     }
     let steps = whole["steps"].as_array().map_or(&[][..], Vec::as_slice);
     tree(&mut out, steps, &Value::Null, 0);
+    for annotation in whole["annotations"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "{:<10} {}", text(&annotation["level"]), text(&annotation["message"]));
+    }
     out.trim_end().to_owned()
 }
 
@@ -75,7 +78,7 @@ fn tree(out: &mut String, steps: &[Value], parent: &Value, depth: usize) {
         let error = step["error_message"].as_str().map_or(String::new(), |error| format!(": {error}"));
         let status = if sign == "✓" { String::new() } else { format!(" {}", text(&step["status"])) };
         let _ = writeln!(out, "{indent}{sign} {} {}{status}{error}", text(&step["name"]), took(step));
-        tree(out, steps, &step["step_index"], depth + 1);
+        tree(out, steps, &step["index"], depth + 1);
     }
 }
 
@@ -91,9 +94,31 @@ pub(super) fn artifacts(artifacts: &Value) -> String {
             Cell::new(text(&artifact["path"])),
             Cell::new(text(&artifact["kind"])),
             right(artifact["size"].as_u64().map_or(String::new(), |size| ByteSize(size).to_string())),
-            Cell::new(text(&artifact["mime"])),
+            Cell::new(text(&artifact["mime_type"])),
             Cell::new(text(&artifact["description"])),
             Cell::new(text(&artifact["sha256"]).chars().take(12).collect::<String>()),
+        ]);
+    }
+    table.to_string()
+}
+
+/// A table of what runs of each name come to.
+pub(super) fn statistics(names: &Value) -> String {
+    let names = names.as_array().map_or(&[][..], Vec::as_slice);
+    if names.is_empty() {
+        return "no executions within 30 days".to_owned();
+    }
+    let mut table = table(["name", "runs", "success", "p50", "p95", "flakiness"]);
+    let percent = |share: &Value| share.as_f64().map_or(String::new(), |share| format!("{:.1} %", share * 100.0));
+    let time = |ms: &Value| ms.as_f64().map_or(String::new(), |ms| rounded(ms as u64));
+    for name in names {
+        table.add_row([
+            Cell::new(text(&name["name"])),
+            right(text(&name["runs"])),
+            right(percent(&name["success_rate"])),
+            right(time(&name["p50_ms"])),
+            right(time(&name["p95_ms"])),
+            right(percent(&name["flakiness"])),
         ]);
     }
     table.to_string()
@@ -147,8 +172,11 @@ fn took(row: &Value) -> String {
     let Some(started) = time("started_at") else { return String::new() };
     let ended = time("completed_at").unwrap_or_else(jiff::Timestamp::now);
     let took = std::time::Duration::try_from(ended.duration_since(started)).unwrap_or_default();
-    // Nobody needs the nanoseconds of what took minutes.
-    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    rounded(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Nobody needs the milliseconds of what took minutes.
+fn rounded(millis: u64) -> String {
     let rounded = match millis {
         0..10_000 => millis,
         10_000.. => millis / 1_000 * 1_000,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tallybook_core::{
-    Ack, Artifact, Batch, BatchId, Condition, Execution, ExecutionEventKind, ExecutionRecords, Query, Records, SourceId,
-    Store, StoreExt as _, Timestamp,
+    Ack, Artifact, Batch, BatchId, Condition, Execution, ExecutionEventKind, ExecutionRecords, Query, Records,
+    SourceId, Store, StoreExt as _, Timestamp,
 };
 use tallybook_runner::{Artifacts, Spool, SpoolReader, Swept};
 
@@ -28,7 +28,8 @@ pub(crate) async fn clean(store: &dyn Store, artifacts: &Artifacts, spool: &Spoo
     let over: Vec<Artifact> = store.list_all(over).await?;
     let over: Vec<Artifact> = over.into_iter().filter(|artifact| artifact.stored.is_some()).collect();
     if !dry_run && !over.is_empty() {
-        let gone = over.iter().cloned().map(|artifact| Artifact { revision: Execution::FINAL, stored: None, ..artifact });
+        let gone =
+            over.iter().cloned().map(|artifact| Artifact { revision: Execution::FINAL, stored: None, ..artifact });
         let executions = ExecutionRecords { artifacts: gone.collect(), ..ExecutionRecords::default() };
         let records = Records { executions, ..Records::default() };
         let id = BatchId { source: SourceId::mint(), seq: 1 };
@@ -67,7 +68,9 @@ pub(crate) async fn keep_clean(store: Arc<dyn Store>, artifacts: Artifacts, spoo
     loop {
         match clean(store.as_ref(), &artifacts, &spool, false).await {
             Ok(Swept { artifacts: 0, .. }) => {}
-            Ok(Swept { artifacts, bytes }) => tracing::info!(artifacts, bytes, "artifacts whose time is over are removed"),
+            Ok(Swept { artifacts, bytes }) => {
+                tracing::info!(artifacts, bytes, "artifacts whose time is over are removed")
+            }
             Err(error) => tracing::warn!(%error, "artifacts could not be cleaned up"),
         }
         tokio::time::sleep(CLEAN_EVERY).await;

@@ -1,3 +1,5 @@
+//! Artifacts: what is kept, what is refused, and what a folder becomes.
+
 use std::os::unix::fs::symlink;
 
 use super::*;

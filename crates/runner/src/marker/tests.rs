@@ -1,3 +1,5 @@
+//! Markers, line by line.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Spools that are written, read, cut, damaged and adopted.
+
 use std::fs::OpenOptions;
 use std::io::{Seek as _, SeekFrom, Write as _};
 
