@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::StatusCode;
+use reqwest::{RequestBuilder, Response, StatusCode};
 use tallybook_core::{
-    Ack, Batch, BatchId, CancelRequest, Condition, ErrorKind, ExecutionEvent, Query, Records, SourceId, Store,
+    Ack, Batch, BatchId, CancelRequest, Condition, ErrorKind, ExecutionEvent, ExecutionEventKind, Query, Records, SourceId, Store,
     StoreExt as _, Tracker,
 };
-use tallybook_runner::{Destination, NotTaken, Taken};
+use tallybook_runner::{ArtifactError, Artifacts, Destination, NotTaken, Taken};
 use tallybook_writer::Writer;
 
 /// The longest a server may take for a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest it may take for an artifact.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// A store that is open in this process.
 #[derive(Debug)]
@@ -97,6 +99,9 @@ pub(crate) struct ServerDestination {
     client: reqwest::Client,
     address: String,
     token: Option<String>,
+    artifacts: Artifacts,
+    /// Whether nothing here needs contents that the server has.
+    forgets: bool,
 }
 
 impl ServerDestination {
@@ -104,9 +109,54 @@ impl ServerDestination {
     ///
     /// # Errors
     /// When no client can be made.
-    pub(crate) fn new(address: &str, token: Option<String>) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(
+        address: &str,
+        token: Option<String>,
+        artifacts: Artifacts,
+        forgets: bool,
+    ) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build()?;
-        Ok(Self { client, address: address.to_owned(), token })
+        Ok(Self { client, address: address.to_owned(), token, artifacts, forgets })
+    }
+
+    /// The answer to a request, once it is a good one.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, NotTaken> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let away = |_| NotTaken::Yet(format!("no server answers at {}", self.address));
+        let response = request.send().await.map_err(away)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let url = response.url().clone();
+        let answer: serde_json::Value = response.json().await.unwrap_or_default();
+        let why = format!("{url} answered {status}: {}", answer["error"]["message"].as_str().unwrap_or_default());
+        // What is wrong with the request itself stays wrong; a token can be put right, and a server replaced.
+        let is_for_now = matches!(
+            status,
+            StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::NOT_FOUND
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::TOO_MANY_REQUESTS
+        );
+        Err(if status.is_client_error() && !is_for_now { NotTaken::Refused(why) } else { NotTaken::Yet(why) })
+    }
+
+    /// The content comes before the event that names it.
+    async fn upload(&self, id: &str, sha256: &str) -> Result<(), NotTaken> {
+        let file = match self.artifacts.open(sha256) {
+            Ok(file) => file,
+            // Another run of the same content has brought it.
+            Err(ArtifactError::Missing { .. }) => return Ok(()),
+            Err(error) => return Err(NotTaken::Yet(error.to_string())),
+        };
+        let url = format!("{}/api/v1/executions/{id}/artifacts/{sha256}", self.address);
+        let request = self.client.put(url).timeout(UPLOAD_TIMEOUT).body(tokio::fs::File::from_std(file));
+        self.send(request).await.map(drop)
     }
 }
 
@@ -119,35 +169,28 @@ impl fmt::Debug for ServerDestination {
 #[async_trait]
 impl Destination for ServerDestination {
     async fn take(&self, id: &str, events: &[ExecutionEvent]) -> Result<Taken, NotTaken> {
+        let contents: Vec<&str> = events
+            .iter()
+            .filter_map(|event| match &event.kind {
+                ExecutionEventKind::Artifact(artifact) => Some(&*artifact.sha256),
+                _ => None,
+            })
+            .collect();
+        for sha256 in &contents {
+            self.upload(id, sha256).await?;
+        }
         let url = format!("{}/api/v1/executions/{id}/events", self.address);
         let mut body = Vec::new();
         for event in events {
             serde_json::to_writer(&mut body, event).map_err(|error| NotTaken::Refused(error.to_string()))?;
             body.push(b'\n');
         }
-        let mut request = self.client.post(&url).header("content-type", "application/x-ndjson").body(body);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+        let request = self.client.post(&url).header("content-type", "application/x-ndjson").body(body);
+        let answer: serde_json::Value = self.send(request).await?.json().await.unwrap_or_default();
+        for sha256 in contents.into_iter().filter(|_| self.forgets) {
+            self.artifacts.remove(sha256).map_err(|error| NotTaken::Yet(error.to_string()))?;
         }
-        let response =
-            request.send().await.map_err(|_| NotTaken::Yet(format!("no server answers at {}", self.address)))?;
-        let status = response.status();
-        let answer: serde_json::Value = response.json().await.unwrap_or_default();
-        if status.is_success() {
-            return Ok(Taken { cancel: answer["cancel"].as_bool().unwrap_or_default() });
-        }
-        let why = format!("{url} answered {status}: {}", answer["error"]["message"].as_str().unwrap_or_default());
-        // What is wrong with the request itself stays wrong; a token can be put right.
-        let is_for_ever = status.is_client_error()
-            && !matches!(
-                status,
-                StatusCode::UNAUTHORIZED
-                    | StatusCode::FORBIDDEN
-                    | StatusCode::NOT_FOUND
-                    | StatusCode::REQUEST_TIMEOUT
-                    | StatusCode::TOO_MANY_REQUESTS
-            );
-        Err(if is_for_ever { NotTaken::Refused(why) } else { NotTaken::Yet(why) })
+        Ok(Taken { cancel: answer["cancel"].as_bool().unwrap_or_default() })
     }
 }
 

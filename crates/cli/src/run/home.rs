@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use tallybook_backends::Backend;
-use tallybook_runner::{Courier, Destination, Round, Spool};
+use tallybook_runner::{ArtifactLimits, Artifacts, Courier, Destination, Round, Spool};
 use tokio::runtime::Runtime;
 
 use super::destination::{ServerDestination, StoreDestination};
@@ -82,7 +82,11 @@ impl Home {
     }
 
     fn carrier(&self) -> Result<Carrier> {
-        let server = self.server.as_ref().map(|(address, token)| ServerDestination::new(address, token.clone()));
+        let artifacts = Artifacts::of(&self.settings.data_dir, ArtifactLimits::default());
+        let server = self.server.as_ref();
+        // Beside a store, its retention decides.
+        let forgets = !self.settings.data_dir.join("tallybook.db").exists();
+        let server = server.map(|(address, token)| ServerDestination::new(address, token.clone(), artifacts, forgets));
         Ok(Carrier {
             courier: Courier::new(self.spool(), self.server().map(ToOwned::to_owned)),
             server: server.transpose()?,

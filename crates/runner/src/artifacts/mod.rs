@@ -197,6 +197,18 @@ impl Artifacts {
         })
     }
 
+    /// Removes a content, if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&self, sha256: &str) -> Result<(), ArtifactError> {
+        let Some(path) = self.path(sha256) else { return Ok(()) };
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ArtifactError::io(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it is there.
     pub fn has(&self, sha256: &str) -> bool {
         self.path(sha256).is_some_and(|path| path.exists())
@@ -232,8 +244,8 @@ impl Artifacts {
         Ok(swept)
     }
 
-    /// `None` for what is no SHA-256, so that no name leads elsewhere.
-    fn path(&self, sha256: &str) -> Option<PathBuf> {
+    /// Where the content lies, if it is there; `None` for what is no SHA-256, so that no name leads elsewhere.
+    pub fn path(&self, sha256: &str) -> Option<PathBuf> {
         let is_name = sha256.len() == NAME_CHARS
             && sha256.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         is_name.then(|| self.folder.join(&sha256[..2]).join(sha256))
