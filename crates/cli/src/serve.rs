@@ -135,7 +135,7 @@ pub(crate) fn writer_options(settings: &Settings) -> WriterOptions {
     let defaults = WriterOptions::default();
     let WriterOptions { telemetry, pings, ticks, executions, .. } = defaults;
     WriterOptions {
-        executions: queue(executions, settings.executions_ack, WhenFull::Block),
+        executions: queue(executions, settings.execution_ack, WhenFull::Block),
         telemetry: queue(telemetry, settings.telemetry_ack, settings.telemetry_when_full),
         pings: queue(pings, settings.ping_ack, settings.ping_when_full),
         ticks: TickOptions {

@@ -73,8 +73,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "TELEMETRY_WHEN_FULL", default_value = "block", value_name = "POLICY", help_heading = "Writing")]
     pub(crate) telemetry_when_full: WhenFull,
     /// When events of executions are answered: once queued, written or durable
-    #[arg(long, env = "EXECUTIONS_ACK", default_value = "durable", value_name = "LEVEL", help_heading = "Writing")]
-    pub(crate) executions_ack: AckLevel,
+    #[arg(long, env = "EXECUTION_ACK", default_value = "durable", value_name = "LEVEL", help_heading = "Writing")]
+    pub(crate) execution_ack: AckLevel,
     /// How long a request waits for room in a full queue
     #[arg(long, env = "QUEUE_MAX_WAIT", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Writing")]
     pub(crate) queue_max_wait: Duration,

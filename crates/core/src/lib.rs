@@ -29,8 +29,8 @@ pub use decimal::{Decimal, DecimalError};
 pub use error::{Applied, Error, ErrorKind, Result};
 pub use execution::{
     Annotation, AnnotationLevel, Artifact, ArtifactKind, CancelRequest, EncodedLines, EventError, Execution,
-    ExecutionEvent, ExecutionEventKind, ExecutionRecords, ExecutionStatus, LineEnd, LogChunk, LogLine, LogLines,
-    NewArtifact, NewExecution, Step, Stream, Tracker,
+    ExecutionDay, ExecutionEvent, ExecutionEventKind, ExecutionRecords, ExecutionStatistics, ExecutionStatus, LineEnd,
+    LogChunk, LogLine, LogLines, NewArtifact, NewExecution, Step, Stream, Tracker,
 };
 pub use histogram::Histogram;
 pub use ping::{

@@ -9,6 +9,7 @@ mod api;
 mod auth;
 mod connections;
 mod counters;
+mod executions;
 mod options;
 mod otlp;
 mod ping_targets;

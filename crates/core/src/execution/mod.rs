@@ -10,6 +10,7 @@ mod event;
 mod lines;
 mod load;
 mod records;
+mod statistics;
 mod text;
 mod tracker;
 
@@ -23,6 +24,7 @@ use crate::{MAX_KEY_BYTES, Timestamp};
 pub use event::{EventError, ExecutionEvent, ExecutionEventKind, NewArtifact, NewExecution};
 pub use lines::{EncodedLines, LineEnd, LogLine, LogLines, Stream};
 pub use records::ExecutionRecords;
+pub use statistics::{ExecutionDay, ExecutionStatistics};
 pub use tracker::Tracker;
 
 text_enum! {

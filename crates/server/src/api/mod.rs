@@ -7,6 +7,7 @@ mod counts;
 mod dead_letters;
 mod download;
 mod error;
+mod executions;
 mod exposition;
 mod growth;
 mod guard;
@@ -45,6 +46,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::alerts::Alerts;
 use crate::counters::Counters;
+use crate::executions::Executions;
 use crate::otlp::Receiver;
 use crate::probing::Probing;
 use error::ApiError;
@@ -64,6 +66,7 @@ pub(crate) struct Api {
     receiver: Receiver,
     probing: Probing,
     alerts: Alerts,
+    executions: Executions,
     started: Timestamp,
     stopping: CancellationToken,
     scans: Arc<Semaphore>,
@@ -84,7 +87,8 @@ impl Api {
         let exposition = Arc::new(Exposition::new(counters, writer.clone()));
         let scans = Arc::new(Semaphore::new(CONCURRENT_SCANS));
         let started = Timestamp::now();
-        Self { store, writer, receiver, probing, alerts, started, stopping, scans, exposition }
+        let executions = Executions::new(store.clone(), writer.clone());
+        Self { store, writer, receiver, probing, alerts, executions, started, stopping, scans, exposition }
     }
 
     pub(crate) fn router(self, guard: Guard) -> Router {
@@ -111,6 +115,7 @@ impl Api {
             .route("/ready", get(status::ready))
             .route("/version", get(status::version))
             .route("/openapi.json", get(openapi::get))
+            .merge(executions::router())
             .merge(ticks::router())
             .merge(pings::router());
         Router::new()

@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
-    attributes, complexity, dead_letters, exposition, growth, high, logs, metrics, overview, pings, retention,
-    services, span_patterns, spans, stats, status, templates, ticks,
+    attributes, complexity, dead_letters, executions, exposition, growth, high, logs, metrics, overview, pings,
+    retention, services, span_patterns, spans, stats, status, templates, ticks,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -21,7 +21,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
     info(
         title = "Tallybook",
         description = "What telemetry a system emits: services, metrics, spans, log templates and attribute keys; whether \
-                       its hosts answer; what its feeds quote. Lists are filtered, sorted and paged alike; errors have one form."
+                       its hosts answer; what its feeds quote; what its jobs did. Lists are filtered, sorted and paged alike; errors have one form."
     ),
     paths(
         services::list,
@@ -54,6 +54,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
         (name = "cardinality", description = "What explodes, and what is new"),
         (name = "pings", description = "Whether hosts answer, and how fast"),
         (name = "ticks", description = "What price feeds quote"),
+        (name = "executions", description = "What jobs did"),
         (name = "server", description = "The server itself")
     ),
     security((), ("token" = [])),
@@ -75,6 +76,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let mut document = Document::openapi();
     document.merge(pings::Document::openapi());
     document.merge(ticks::Document::openapi());
+    document.merge(executions::Document::openapi());
     let document = document.to_pretty_json().expect("the document is made of texts and numbers");
     document + "\n"
 });
