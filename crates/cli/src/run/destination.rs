@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use tallybook_core::{
-    Ack, Batch, BatchId, CancelRequest, Condition, ErrorKind, ExecutionEvent, ExecutionEventKind, Query, Records, SourceId, Store,
-    StoreExt as _, Tracker,
+    Ack, Batch, BatchId, CancelRequest, Condition, ErrorKind, ExecutionEvent, ExecutionEventKind, Query, Records,
+    SourceId, Store, StoreExt as _, Tracker,
 };
 use tallybook_runner::{ArtifactError, Artifacts, Destination, NotTaken, Taken};
 use tallybook_writer::Writer;
