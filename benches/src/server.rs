@@ -20,7 +20,10 @@ pub struct Server {
 }
 
 /// The binary next to this one, or the one `TALLYBOOK_BIN` names.
-fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+/// When there is none.
+pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("TALLYBOOK_BIN") {
         return Ok(path.into());
     }

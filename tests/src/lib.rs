@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod command;
 pub mod disk;
+pub mod jobs;
 pub mod load;
 pub mod otlp;
 pub mod postgres;

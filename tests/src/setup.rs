@@ -27,6 +27,7 @@ pub struct Setup {
     data_dir: PathBuf,
     settings: BTreeMap<String, String>,
     arguments: Vec<String>,
+    addresses: Option<Addresses>,
 }
 
 /// The end of a process that did not want to start.
@@ -43,7 +44,7 @@ impl Setup {
     pub fn new() -> Result<Self> {
         let home = tempfile::Builder::new().prefix("tallybook-test-").tempdir()?;
         let data_dir = home.path().join("data");
-        Ok(Self { home, data_dir, settings: BTreeMap::new(), arguments: Vec::new() })
+        Ok(Self { home, data_dir, settings: BTreeMap::new(), arguments: Vec::new(), addresses: None })
     }
 
     /// With this setting, by its name in the environment.
@@ -61,6 +62,12 @@ impl Setup {
     /// With its data in this folder.
     pub fn data_in(mut self, folder: &Path) -> Self {
         folder.clone_into(&mut self.data_dir);
+        self
+    }
+
+    /// At the addresses that an earlier server had; others are free ones.
+    pub fn at(mut self, addresses: Addresses) -> Self {
+        self.addresses = Some(addresses);
         self
     }
 
@@ -127,7 +134,7 @@ impl Setup {
     }
 
     fn spawn(&self) -> Result<(Child, Addresses)> {
-        let addresses = Addresses::free()?;
+        let addresses = self.addresses.map_or_else(Addresses::free, Ok)?;
         let program = crate::tools::tallybook()?;
         let log = File::create(self.log_file())?;
         let mut command = Command::new(&program);

@@ -1,13 +1,16 @@
 //! `tallybook`: keeps the operational record of a system.
 
+mod api;
 mod backup;
 mod demo;
 mod doctor;
 mod exchange;
+mod executions;
 mod ping;
 mod place;
 mod prune;
 mod remote;
+mod run;
 mod seal;
 mod serve;
 mod settings;
@@ -44,6 +47,7 @@ const EXAMPLES: &str = "Examples:
   tallybook ping example.com 1.1.1.1     whether hosts answer and how fast, live and recorded
   tallybook backup                       everything in ./data, beside a running server as well
   tallybook import ticks feed.csv.gz     files into the store; export is the way back, verify compares
+  tallybook run -- make test             a command with its steps, lines and end, recorded
   tallybook seal --dry-run               which days of ticks would become Parquet files
   tallybook prune --dry-run              what is older than it should be
   tallybook doctor                       what is wrong with the data folder, and what mends it
@@ -115,6 +119,31 @@ Only days that the files have are compared.
 
 Exit code: 0 when both hold the same, 1 when they differ, 2 when it could not be found out.")]
     Verify(Box<exchange::verify::Options>),
+    /// Runs a command, passes its output through and records its steps, lines, artifacts and end
+    #[command(after_help = "Examples:
+  tallybook run -- make test
+  tallybook run --name nightly --tag branch=main --timeout 2h -- ./backup.sh --full
+  tallybook run --env-allow 'CI_*,HOME' -- ./deploy.sh
+  tallybook run --server https://tallybook.example --token secret -- ./job
+  tallybook run --deliver                what earlier runs could not deliver
+
+Lines that the command prints and that begin so are steps, artifacts and facts:
+  STEP_START:name [stop_on_error=true][duration=60] {k:v} --k=v
+  STEP_COMPLETE:name, STEP_ERROR:text, ARTIFACT:path:description, META:key:value
+  ::group::name, ::endgroup::, ::error::text, ::warning::text, ::add-mask::text
+
+Exit code: that of the command, or 128 and the number of the signal that ended it; 127 when there is no such command, 126 when
+it cannot be run, 125 when nothing was started for another reason.")]
+    Run(Box<run::Options>),
+    /// Lists what commands did, and shows one with its steps, lines and artifacts
+    #[command(after_help = "Examples:
+  tallybook executions --status failed
+  tallybook executions show last
+  tallybook executions logs last --follow
+  tallybook executions logs 0199c0de-… --search error --verbose
+  tallybook executions artifacts last --download out
+  tallybook executions cancel last")]
+    Executions(Box<executions::Options>),
     /// Turns old days of ticks into compressed Parquet files, which answer every question as before
     #[command(after_help = "Examples:
   tallybook seal --dry-run
@@ -223,12 +252,27 @@ fn run() -> Result<ExitCode> {
     // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
     let file = Cli::try_parse()?.config;
     let mut command = Cli::command();
-    for name in ["ping", "import", "export", "verify"] {
+    for name in ["ping", "run", "executions", "import", "export", "verify"] {
         command = command.mut_subcommand(name, with_short_help);
     }
     let configured = [
-        "serve", "ping", "import", "export", "verify", "seal", "unseal", "prune", "backup", "backups", "restore",
-        "sql", "doctor", "optimize", "config",
+        "serve",
+        "ping",
+        "run",
+        "executions",
+        "import",
+        "export",
+        "verify",
+        "seal",
+        "unseal",
+        "prune",
+        "backup",
+        "backups",
+        "restore",
+        "sql",
+        "doctor",
+        "optimize",
+        "config",
     ];
     let matches = settings::with_file(command, file.as_deref(), &configured)?.try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches)?;
@@ -239,6 +283,8 @@ fn run() -> Result<ExitCode> {
         Command::Import(options) => return exchange::import::run(&options),
         Command::Export(options) => return exchange::export::run(&options),
         Command::Verify(options) => return Ok(exchange::verify::run(&options)),
+        Command::Run(options) => return run::run(&options),
+        Command::Executions(options) => return executions::run(&options),
         Command::Seal(options) => seal::seal(&options)?,
         Command::Unseal(options) => seal::unseal(&options)?,
         Command::Prune(options) => prune::run(&options)?,

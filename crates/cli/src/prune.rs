@@ -6,8 +6,10 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
 use tallybook_core::{Segment, Store, Timestamp};
+use tallybook_runner::{ArtifactLimits, Artifacts, Spool, Swept};
 use tallybook_writer::{OldRows, RetentionPlan};
 
+use crate::run::clean;
 use crate::serve::writer_options;
 use crate::settings::Settings;
 use crate::with_store::{day_of, with_store};
@@ -25,7 +27,8 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// Removes what the settings `KEEP_…` say, table by table, then whole days of ticks.
+/// Removes what the settings `KEEP_…` say, table by table, then whole days of ticks, then contents of artifacts that nothing
+/// names any more.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let retention = writer_options(&options.settings).retention;
     with_store(&options.settings, "tallybook prune", async |store| {
@@ -41,10 +44,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if !options.dry_run {
             remove_days(store, &plan.drop).await?;
         }
+        let data_dir = &options.settings.data_dir;
+        let artifacts = Artifacts::of(data_dir, ArtifactLimits::default());
+        let swept = clean(store, &artifacts, &Spool::of(data_dir), options.dry_run).await?;
         if options.json {
-            println!("{}", serde_json::to_string_pretty(&as_json(options.dry_run, &rows, &plan))?);
+            println!("{}", serde_json::to_string_pretty(&as_json(options.dry_run, &rows, &plan, swept))?);
         } else {
-            show(options.dry_run, &rows, &plan);
+            show(options.dry_run, &rows, &plan, swept);
         }
         Ok(())
     })
@@ -57,7 +63,7 @@ async fn remove_days(store: &dyn Store, days: &[Segment]) -> Result<()> {
     Ok(())
 }
 
-fn show(dry_run: bool, rows: &[(&OldRows, u64)], plan: &RetentionPlan) {
+fn show(dry_run: bool, rows: &[(&OldRows, u64)], plan: &RetentionPlan, swept: Swept) {
     let mut table = Table::new();
     let heading = if dry_run { "would be removed" } else { "removed" };
     table.load_preset(UTF8_BORDERS_ONLY).set_header(["what", "from before", heading]);
@@ -72,6 +78,10 @@ fn show(dry_run: bool, rows: &[(&OldRows, u64)], plan: &RetentionPlan) {
         let what = format!("{} ticks, {}", segment.count, ByteSize(segment.bytes));
         table.add_row([format!("ticks of {}", day_of(segment.day)), String::new(), what]);
     }
+    if swept.artifacts > 0 {
+        let what = format!("{}, {}", swept.artifacts, ByteSize(swept.bytes));
+        table.add_row(["contents of artifacts".to_owned(), String::new(), what]);
+    }
     if table.is_empty() {
         println!("nothing is too old");
     } else {
@@ -82,12 +92,13 @@ fn show(dry_run: bool, rows: &[(&OldRows, u64)], plan: &RetentionPlan) {
     }
 }
 
-fn as_json(dry_run: bool, rows: &[(&OldRows, u64)], plan: &RetentionPlan) -> serde_json::Value {
+fn as_json(dry_run: bool, rows: &[(&OldRows, u64)], plan: &RetentionPlan, swept: Swept) -> serde_json::Value {
     let rows: Vec<_> = rows
         .iter()
         .map(|(old, count)| json!({ "table": old.table.name, "of": old.of(), "before": old.before, "rows": count }))
         .collect();
     let days: Vec<_> =
         plan.drop.iter().map(|day| json!({ "day": day_of(day.day), "ticks": day.count, "bytes": day.bytes })).collect();
-    json!({ "dry_run": dry_run, "rows": rows, "days": days })
+    let contents = json!({ "artifacts": swept.artifacts, "bytes": swept.bytes });
+    json!({ "dry_run": dry_run, "rows": rows, "days": days, "contents": contents })
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use tallybook_backends::Backend;
 use tallybook_core::Store;
 use tallybook_exchange::{DailyFiles, DailyOptions};
+use tallybook_runner::{ArtifactLimits, Artifacts, Spool};
 use tallybook_server::{Addresses, Limits, Options, Server, Token};
 use tallybook_sqlite::Cancel;
 use tallybook_telemetry::{Fold, FoldOptions};
@@ -15,8 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::run::{self, StoreDestination};
 use crate::settings::{AckLevel, DualFormat, Settings, WhenFull};
-use crate::{backup, demo, doctor};
+use crate::{backup, demo, doctor, store};
 
 /// Ticks that wait for their daily files.
 const MAX_QUEUED_FOR_FILES: u64 = 1_000_000;
@@ -39,13 +41,8 @@ pub(crate) fn run(settings: &Settings, demo: bool) -> Result<()> {
 async fn serve(settings: &Settings, demo: bool) -> Result<()> {
     let options = server_options(settings)?;
     options.validate()?;
-    let config = tallybook_backends::Config {
-        use_db: settings.use_db,
-        data_dir: settings.data_dir.clone(),
-        database_url: settings.database_url.clone(),
-        holder: format!("tallybook serve, whose API is at http://{}", settings.api_addr),
-    };
-    let store = tallybook_backends::open(&config).await?;
+    let holder = format!("tallybook serve, whose API is at http://{}", settings.api_addr);
+    let store = store::open_soon(settings, &holder).await?;
     let served = serve_store(settings, options, store.clone(), demo).await;
     store.close().await.context("closing the store")?;
     served
@@ -67,6 +64,11 @@ async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store
 
     let cancel_backups = Cancel::new();
     let backups = tokio::spawn(backup::take_regularly(settings.clone(), cancel_backups.clone()));
+    let runs = StoreDestination::new(store.clone(), Some(writer.clone()));
+    let spool = Spool::of(&settings.data_dir);
+    let artifacts = Artifacts::of(&settings.data_dir, ArtifactLimits::default());
+    let cleaning = tokio::spawn(run::keep_clean(store.clone(), artifacts, spool.clone()));
+    let runs = tokio::spawn(async move { run::drain(spool, &runs).await });
 
     let mut terminate = signal(SignalKind::terminate())?;
     let shutdown = async move {
@@ -79,6 +81,10 @@ async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store
         }
     };
     let stopped = server.run(shutdown).await;
+    cleaning.abort();
+    runs.abort();
+    // Ended or cut off between two commits; the spool has the rest.
+    let _ = (runs.await, cleaning.await);
     if stopped.cut_off > 0 {
         warn!(connections = stopped.cut_off, "requests that ran past the limit were cut off");
     }
@@ -157,19 +163,17 @@ fn fold_options(settings: &Settings) -> FoldOptions {
 
 pub(crate) fn writer_options(settings: &Settings) -> WriterOptions {
     let queue = |default: QueueOptions, ack: AckLevel, when_full: WhenFull| QueueOptions {
-        ack: match ack {
-            AckLevel::Queued => tallybook_writer::AckLevel::Queued,
-            AckLevel::Written => tallybook_writer::AckLevel::Written,
-            AckLevel::Durable => tallybook_writer::AckLevel::Durable,
-        },
+        ack: ack.into(),
         when_full: match when_full {
             WhenFull::Block => tallybook_writer::WhenFull::Block { limit: settings.queue_max_wait },
             WhenFull::Shed => tallybook_writer::WhenFull::Shed,
         },
         ..default
     };
-    let WriterOptions { telemetry, pings, ticks, .. } = WriterOptions::default();
+    let defaults = WriterOptions::default();
+    let WriterOptions { telemetry, pings, ticks, executions, .. } = defaults;
     WriterOptions {
+        executions: queue(executions, settings.execution_ack, WhenFull::Block),
         telemetry: queue(telemetry, settings.telemetry_ack, settings.telemetry_when_full),
         pings: queue(pings, settings.ping_ack, settings.ping_when_full),
         ticks: TickOptions {
@@ -186,8 +190,9 @@ pub(crate) fn writer_options(settings: &Settings) -> WriterOptions {
             ping_hours: settings.keep_ping_hours,
             ticks: settings.keep_ticks,
             seal_after: Some(settings.seal_ticks_after),
+            executions: settings.keep_executions,
             ..RetentionOptions::default()
         },
-        ..WriterOptions::default()
+        ..defaults
     }
 }

@@ -74,6 +74,9 @@ pub(crate) struct Settings {
     /// What a full queue does to telemetry: block (the client is told to retry) or shed (counted and said)
     #[arg(long, env = "TELEMETRY_WHEN_FULL", default_value = "block", value_name = "POLICY", help_heading = "Writing")]
     pub(crate) telemetry_when_full: WhenFull,
+    /// When events of executions are answered: once queued, written or durable
+    #[arg(long, env = "EXECUTION_ACK", default_value = "durable", value_name = "LEVEL", help_heading = "Writing")]
+    pub(crate) execution_ack: AckLevel,
     /// How long a request waits for room in a full queue
     #[arg(long, env = "QUEUE_MAX_WAIT", default_value = "5s", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Writing")]
     pub(crate) queue_max_wait: Duration,
@@ -178,6 +181,10 @@ pub(crate) struct Settings {
     )]
     pub(crate) dual_json_broker_id: String,
 
+    /// How long executions are kept that have ended, with their steps, logs and artifacts
+    #[arg(long, env = "KEEP_EXECUTIONS", default_value = "90d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Executions")]
+    pub(crate) keep_executions: Duration,
+
     #[command(flatten)]
     pub(crate) backups: BackupSettings,
 }
@@ -209,6 +216,16 @@ pub(crate) enum WhenFull {
     Block,
     /// The records are dropped, counted, and the reply says so.
     Shed,
+}
+
+impl From<AckLevel> for tallybook_writer::AckLevel {
+    fn from(level: AckLevel) -> Self {
+        match level {
+            AckLevel::Queued => Self::Queued,
+            AckLevel::Written => Self::Written,
+            AckLevel::Durable => Self::Durable,
+        }
+    }
 }
 
 /// One setting as it came out.

@@ -14,7 +14,7 @@ pub(crate) fn with_store(
 ) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let store = store::open(settings, holder).await?;
+        let store = store::open_soon(settings, holder).await?;
         let worked = work(store.as_ref()).await;
         store.close().await?;
         worked

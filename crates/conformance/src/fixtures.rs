@@ -6,9 +6,9 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use tallybook_core::{
-    ALL_SERVICES, CatalogueDelta, Column, ColumnType, HOUR, Histogram, MetricType, OVERFLOW, Record, Records,
-    Resolution, Row, Rule, Scope, Severity, Signal, Sketch, Table, TemplateMove, Temporality, Value, Window,
-    hash_bytes,
+    ALL_SERVICES, AnnotationLevel, ArtifactKind, CatalogueDelta, Column, ColumnType, Execution, ExecutionStatus, HOUR,
+    Histogram, LogChunk, MetricType, OVERFLOW, Record, Records, Resolution, Row, Rule, Scope, Severity, Signal, Sketch,
+    Table, TemplateMove, Temporality, Timestamp, Value, Window, hash_bytes,
 };
 
 /// Words that sort, match or quote differently wherever a backend does not treat text as bytes.
@@ -109,13 +109,13 @@ impl Fixtures {
     }
 
     /// The kinds of record that [`Fixtures::add`] knows.
-    pub(crate) const KINDS: usize = 18;
+    pub(crate) const KINDS: usize = 24;
     pub(crate) const PING: usize = 13;
     pub(crate) const TICK: usize = 15;
 
     /// Adds one record of that kind (counted round).
     pub fn add(&mut self, kind: usize, to: &mut Records) {
-        let Records { catalogue, pings, ping_targets, alert_rules, probers, ticks, dead_letters } = to;
+        let Records { catalogue, pings, ping_targets, alert_rules, probers, ticks, executions, dead_letters } = to;
         let CatalogueDelta {
             services,
             metrics,
@@ -149,8 +149,38 @@ impl Fixtures {
             14 => ping_targets.push(self.record()),
             16 => alert_rules.push(self.record()),
             17 => probers.push(self.record()),
-            _ => ticks.push(self.tick()),
+            Self::TICK => ticks.push(self.tick()),
+            18 => executions.executions.push(self.execution()),
+            19 => executions.steps.push(self.record()),
+            20 => executions.annotations.push(self.record()),
+            21 => executions.artifacts.push(self.record()),
+            22 => executions.log_chunks.push(self.log_chunk()),
+            _ => executions.cancel_requests.push(self.record()),
         }
+    }
+
+    /// One of few, so that their rows meet.
+    fn execution_id(&mut self) -> Arc<str> {
+        format!("0190a1b2-c3d4-7e5f-8a9b-00000000000{}", self.random.random_range(0..5)).into()
+    }
+
+    /// Fit to be stored, in a state of any revision.
+    fn execution(&mut self) -> Execution {
+        let mut execution = Execution { id: self.execution_id(), ..self.record() };
+        if execution.name.is_empty() {
+            execution.name = "job".into();
+        }
+        if execution.status == ExecutionStatus::Skipped {
+            execution.status = ExecutionStatus::Running;
+        }
+        execution.revision =
+            if execution.status.is_final() { Execution::FINAL } else { self.random.random_range(1..20) };
+        execution.created_at = Timestamp(self.random.random_range(0..50) * HOUR / 7);
+        execution
+    }
+
+    fn log_chunk(&mut self) -> LogChunk {
+        LogChunk { lines: self.random.random_range(1..100), ..self.record() }
     }
 
     /// A move between two of the names.
@@ -167,8 +197,16 @@ impl Fixtures {
         }
         match column.column_type {
             ColumnType::Text => Value::Text(self.text(column.name)),
-            ColumnType::Json => self.one_of(&["[]", "[0.5,10.0]", r#"[0.25,1e300,"inf"]"#]).into(),
-            ColumnType::Int if ["monotonic", "success", "enabled", "deleted"].contains(&column.name) => {
+            ColumnType::Json if ["bounds", "quantiles"].contains(&column.name) => {
+                self.one_of(&["[]", "[0.5,10.0]", r#"[0.25,1e300,"inf"]"#]).into()
+            }
+            ColumnType::Json if column.name == "command" => {
+                self.one_of(&["[]", r#"["make","-j 4"]"#, r#"["é'\\"]"#]).into()
+            }
+            ColumnType::Json => self.one_of(&["{}", r#"{"team":"A"}"#, r#"{"a":"Ä%_'\"","b":""}"#]).into(),
+            ColumnType::Int
+                if ["monotonic", "success", "enabled", "deleted", "stop_on_error"].contains(&column.name) =>
+            {
                 Value::Int(self.random.random_range(0..2))
             }
             ColumnType::Int if self.extremes && self.random.random_ratio(1, 64) => Value::Int(i64::MAX),
@@ -180,6 +218,9 @@ impl Fixtures {
             ColumnType::Time => Value::Int(self.random.random_range(-50..50) * HOUR / 7),
             ColumnType::Sketch => Value::Sketch(Arc::new(self.sketch())),
             ColumnType::Histogram => Value::Histogram(Arc::new(self.histogram())),
+            ColumnType::Bytes => {
+                Value::Bytes((0..self.random.random_range(0..300)).map(|_| self.random.random()).collect())
+            }
         }
     }
 
@@ -191,6 +232,10 @@ impl Fixtures {
             "metric_type" => self.one_of(MetricType::ALL).as_str().into(),
             "temporality" => self.one_of(Temporality::ALL).as_str().into(),
             "resolution" => self.one_of(Resolution::ALL).as_str().into(),
+            "execution" => self.execution_id(),
+            "status" => self.one_of(ExecutionStatus::ALL).as_str().into(),
+            "level" => self.one_of(AnnotationLevel::ALL).as_str().into(),
+            "kind" => self.one_of(ArtifactKind::ALL).as_str().into(),
             "window" => self.one_of(&[Window::Hour, Window::Day]).as_str().into(),
             _ => self.word(),
         }

@@ -90,7 +90,7 @@ async fn take_steps(steps: &[Step], open: impl AsyncFn() -> Arc<dyn Store>) {
                 let (outcome, counts) = send_until_answered(&*store, &batch).await;
                 assert!(matches!(outcome, None | Some(Outcome::Applied)), "a new batch: {outcome:?}");
                 let expected = answer(&reference, &batch).await;
-                assert_eq!(counts, [expected.pings, expected.ticks], "of its pings and ticks");
+                assert_eq!(counts, counts_of(&expected), "of its pings, ticks and executions");
                 sent.push(batch);
             }
             Step::SendAgain { back } => {
@@ -99,7 +99,7 @@ async fn take_steps(steps: &[Step], open: impl AsyncFn() -> Arc<dyn Store>) {
                 assert!(matches!(outcome, None | Some(Outcome::Duplicate)), "a known batch: {outcome:?}");
                 if back == 0 {
                     let expected = answer(&reference, batch).await;
-                    assert_eq!(counts, [expected.pings, expected.ticks], "the same as the first time");
+                    assert_eq!(counts, counts_of(&expected), "the same as the first time");
                 }
             }
             Step::Prune { table, before, only_hours, limit } => {
@@ -157,13 +157,19 @@ fn batch(sender: &mut Sender, of: &[(usize, u64)], moves: &[u64], durable: bool)
     Arc::new(Batch { ack, ..(*batch).clone() })
 }
 
+/// What became of pings, ticks and rows of executions.
+fn counts_of(committed: &Committed) -> [Counts; 3] {
+    let Committed { outcome: _, pings, ticks, executions } = *committed;
+    [pings, ticks, executions]
+}
+
 /// Sends as a careful caller does, again and again under one `BatchId`; the outcome is `None` where an earlier attempt
-/// may have been applied. The counts of pings and ticks are those of the first time even so.
-async fn send_until_answered(store: &dyn Store, batch: &Arc<Batch>) -> (Option<Outcome>, [Counts; 2]) {
+/// may have been applied. The counts are those of the first time even so.
+async fn send_until_answered(store: &dyn Store, batch: &Arc<Batch>) -> (Option<Outcome>, [Counts; 3]) {
     let mut certain = true;
     loop {
         match store.commit(batch.clone()).await {
-            Ok(Committed { outcome, pings, ticks }) => return (certain.then_some(outcome), [pings, ticks]),
+            Ok(committed) => return (certain.then_some(committed.outcome), counts_of(&committed)),
             Err(error) => {
                 assert!(error.is_retryable(), "{error}");
                 certain &= error.applied() == Applied::No;

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::table::{Record, Row, Table, record};
-use crate::{ALL_SERVICES, AlertRules, CatalogueDelta, Error, Ping, PingSeen, PingTarget, Prober, Tick, Timestamp};
+use crate::{
+    ALL_SERVICES, AlertRules, CatalogueDelta, Error, ExecutionRecords, Ping, PingSeen, PingTarget, Prober, Tick,
+    Timestamp,
+};
 
 /// One of the kinds of record that are accounted for on their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,6 +22,8 @@ pub enum Family {
     Ping,
     /// Quotes of price feeds.
     Tick,
+    /// What jobs did.
+    Execution,
 }
 
 impl Family {
@@ -28,6 +33,7 @@ impl Family {
             Self::Telemetry => "telemetry",
             Self::Ping => "ping",
             Self::Tick => "tick",
+            Self::Execution => "execution",
         }
     }
 }
@@ -102,6 +108,8 @@ pub struct Records {
     pub probers: Vec<Prober>,
     /// The tick family.
     pub ticks: Vec<Tick>,
+    /// The execution family.
+    pub executions: ExecutionRecords,
     /// Records of any family that could not be stored.
     pub dead_letters: Vec<DeadLetter>,
 }
@@ -165,6 +173,8 @@ pub struct Committed {
     pub pings: Counts,
     /// What became of its ticks, likewise.
     pub ticks: Counts,
+    /// What became of its rows of executions, likewise.
+    pub executions: Counts,
 }
 
 /// What became of the records of one family in a batch.
@@ -190,9 +200,9 @@ pub enum Outcome {
 impl Records {
     /// Rows and moves, each of which costs the store about one statement.
     pub fn len(&self) -> usize {
-        let Self { catalogue, pings, ping_targets, alert_rules, probers, ticks, dead_letters } = self;
+        let Self { catalogue, pings, ping_targets, alert_rules, probers, ticks, executions, dead_letters } = self;
         let settings = ping_targets.len() + alert_rules.len() + probers.len();
-        catalogue.len() + pings.len() + settings + ticks.len() + dead_letters.len()
+        catalogue.len() + pings.len() + settings + ticks.len() + executions.len() + dead_letters.len()
     }
 
     /// Whether there is nothing to commit.
@@ -206,16 +216,17 @@ impl Records {
     /// # Errors
     /// What `each` returns.
     pub fn for_each_table<E>(&self, mut each: impl FnMut(&'static Table, Vec<Row>) -> Result<(), E>) -> Result<(), E> {
-        let Self { catalogue, pings, ping_targets, alert_rules, probers, ticks: _, dead_letters } = self;
+        let Self { catalogue, pings, ping_targets, alert_rules, probers, ticks: _, executions, dead_letters } = self;
         catalogue.for_each_table(&mut each)?;
         for_rows(&PingSeen::of(pings), &mut each)?;
         for_rows(ping_targets, &mut each)?;
         for_rows(alert_rules, &mut each)?;
         for_rows(probers, &mut each)?;
+        executions.for_each_table(&mut each)?;
         for_rows(dead_letters, &mut each)
     }
 
-    /// Refuses a ping or a tick that no store can keep; every store calls it before it writes anything.
+    /// Refuses a ping, a tick or a row of an execution that no store can keep; every store calls it before it writes anything.
     ///
     /// # Errors
     /// `Invalid`, with the defect.
@@ -223,6 +234,7 @@ impl Records {
         let ping = |ping: &Ping| Some(format!("the ping of `{}` at {}: {}", ping.target, ping.time, ping.defect()?));
         let tick = |tick: &Tick| Some(format!("the tick of `{}` at {}: {}", tick.symbol, tick.time, tick.defect()?));
         let defect = self.pings.iter().find_map(ping).or_else(|| self.ticks.iter().find_map(tick));
+        let defect = defect.or_else(|| self.executions.defect());
         defect.map_or(Ok(()), |defect| Err(Error::invalid(operation, defect)))
     }
 
@@ -237,13 +249,14 @@ impl Records {
         }
         let mut second_len = first.len() / 2;
         let dead_letters = take_back(&mut first.dead_letters, &mut second_len);
+        let executions = first.executions.split_off(&mut second_len);
         let ticks = take_back(&mut first.ticks, &mut second_len);
         let probers = take_back(&mut first.probers, &mut second_len);
         let alert_rules = take_back(&mut first.alert_rules, &mut second_len);
         let ping_targets = take_back(&mut first.ping_targets, &mut second_len);
         let pings = take_back(&mut first.pings, &mut second_len);
         let catalogue = first.catalogue.split_off(&mut second_len);
-        Some((first, Self { catalogue, pings, ping_targets, alert_rules, probers, ticks, dead_letters }))
+        Some((first, Self { catalogue, pings, ping_targets, alert_rules, probers, ticks, executions, dead_letters }))
     }
 }
 
@@ -270,7 +283,7 @@ fn take_later_days(ticks: &mut Vec<Tick>) -> Option<Vec<Tick>> {
 }
 
 /// Moves up to `wanted` items from the end of `items`, counting down `wanted`.
-fn take_back<T>(items: &mut Vec<T>, wanted: &mut usize) -> Vec<T> {
+pub(crate) fn take_back<T>(items: &mut Vec<T>, wanted: &mut usize) -> Vec<T> {
     let taken = items.split_off(items.len() - items.len().min(*wanted));
     *wanted -= taken.len();
     taken

@@ -9,6 +9,7 @@ mod changes;
 mod decimal;
 mod digest;
 mod error;
+mod execution;
 mod histogram;
 mod ping;
 mod query;
@@ -28,6 +29,11 @@ pub use changes::{Change, Changes, Cursor};
 pub use decimal::{Decimal, DecimalError};
 pub use digest::{Difference, Digest, Digested, Digests, Precision};
 pub use error::{Applied, Error, ErrorKind, Result};
+pub use execution::{
+    Annotation, AnnotationLevel, Artifact, ArtifactKind, CancelRequest, EncodedLines, EventError, Execution,
+    ExecutionDay, ExecutionEvent, ExecutionEventKind, ExecutionRecords, ExecutionStatistics, ExecutionStatus, LineEnd,
+    LogChunk, LogLine, LogLines, NewArtifact, NewExecution, Step, Stream, Tracker,
+};
 pub use histogram::Histogram;
 pub use ping::{
     AlertRules, BucketKey, HeatCell, HeatMap, Jitter, Outage, OutageFinder, OutageStep, Ping, PingBucket, PingPart,
@@ -36,7 +42,9 @@ pub use ping::{
 pub use query::{Condition, Page, Position, Query, RowPage, Sort};
 pub use sketch::{HASH_SEED, Sketch, hash_bytes};
 pub use store::{Info, Store, StoreExt};
-pub use table::{Column, ColumnType, Fields, MAX_KEY_BYTES, Record, Row, Rule, Rules, TABLES, Table, Value, table};
+pub use table::{
+    Column, ColumnType, Fields, Json, MAX_KEY_BYTES, Record, Row, Rule, Rules, TABLES, Table, Value, table,
+};
 pub use tick::{
     Bar, Bars, Gap, Price, Quality, QualityCheck, Segment, SymbolSummary, Tick, TickFlags, TickKey, TickQuery,
     TickStore, Volume, parse_timeframe,

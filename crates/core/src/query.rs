@@ -25,6 +25,8 @@ pub enum Condition {
     AtMost(&'static str, Value),
     /// The text holds this one, ASCII letters in any case.
     Contains(&'static str, String),
+    /// The text, or JSON as it was written, holds this one, byte by byte.
+    ContainsExactly(&'static str, String),
 }
 
 impl Condition {
@@ -36,7 +38,8 @@ impl Condition {
             | Self::In(column, _)
             | Self::AtLeast(column, _)
             | Self::AtMost(column, _)
-            | Self::Contains(column, _) => column,
+            | Self::Contains(column, _)
+            | Self::ContainsExactly(column, _) => column,
         }
     }
 
@@ -50,6 +53,7 @@ impl Condition {
             Self::Contains(_, part) => {
                 value.as_text().is_some_and(|text| text.to_ascii_lowercase().contains(&part.to_ascii_lowercase()))
             }
+            Self::ContainsExactly(_, part) => value.as_text().is_some_and(|text| text.contains(part.as_str())),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Batch, Changes, Committed, Condition, Cursor, Page, Query, Record, Result, RowPage, Table, TickStore, Timestamp,
+    Batch, Changes, Committed, Condition, Cursor, Execution, ExecutionRecords, Page, Query, Record, Result, RowPage,
+    Table, TickStore, Timestamp,
 };
 
 /// What a store says of itself.
@@ -95,6 +96,25 @@ pub trait StoreExt: Store {
                 None => return Ok(all),
             }
         }
+    }
+
+    /// Removes an execution, whatever its state, and all that belongs to it, `limit` rows at a time; says how many rows that
+    /// were. The execution goes last, so that one whose removal was cut short is found again. The content of artifacts is not
+    /// the store's affair.
+    async fn remove_execution(&self, id: &str, limit: usize) -> Result<u64> {
+        let always = Timestamp(i64::MAX);
+        let mut removed = 0;
+        for table in ExecutionRecords::tables_of_parts() {
+            let of_execution = [Condition::Equals(table.key()[0].name, id.into())];
+            loop {
+                let rows = self.prune(table, always, &of_execution, limit).await?;
+                removed += rows;
+                if rows < limit as u64 {
+                    break;
+                }
+            }
+        }
+        Ok(removed + self.prune(Execution::TABLE, always, &[Condition::Equals("id", id.into())], 1).await?)
     }
 }
 

@@ -4,7 +4,13 @@
 //! table costs one description and one migration. [`Table::merge`] is the definition of merging for all backends.
 
 use std::cmp::Ordering;
+use std::ops::Deref;
 use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Histogram, Result, Sketch, Timestamp};
 
@@ -26,12 +32,19 @@ pub enum ColumnType {
     Sketch,
     /// An encoded [`Histogram`].
     Histogram,
+    /// Bytes that only those who wrote them can read; no list is ordered or filtered by them.
+    Bytes,
 }
 
 impl ColumnType {
     /// Whether it holds a mergeable summary, which lies at rest as bytes.
     pub const fn is_summary(self) -> bool {
         matches!(self, Self::Sketch | Self::Histogram)
+    }
+
+    /// Whether lists can be ordered and filtered by it.
+    pub const fn is_comparable(self) -> bool {
+        matches!(self, Self::Int | Self::Text | Self::Json | Self::Time)
     }
 }
 
@@ -52,6 +65,8 @@ pub enum Rule {
     First,
     /// The later one, unless it is null.
     Last,
+    /// Says which of two rows of a [`Rules::Newest`] table counts.
+    Revision,
     /// Computed: the estimate of the sketch in the named column.
     Estimate(&'static str),
 }
@@ -63,6 +78,8 @@ pub enum Rules {
     Keep,
     /// The later row replaces the one that is there, whatever its columns' rules say.
     Replace,
+    /// The row with the greater [`Rule::Revision`] stays, whole; any other counts as duplicate.
+    Newest,
     /// Every column folds by its own [`Rule`].
     Merge,
 }
@@ -106,6 +123,8 @@ pub enum Value {
     Sketch(Arc<Sketch>),
     /// [`ColumnType::Histogram`].
     Histogram(Arc<Histogram>),
+    /// [`ColumnType::Bytes`].
+    Bytes(Arc<[u8]>),
 }
 
 /// The values of one row, in the order of [`Table::columns`].
@@ -119,14 +138,14 @@ impl PartialOrd for Value {
     }
 }
 
-/// Null, then integers, then text bytewise: the order of every backend. Summaries have none.
+/// Null, then integers, then text bytewise: the order of every backend. Summaries and bytes have none.
 impl Ord for Value {
     fn cmp(&self, other: &Self) -> Ordering {
         let class = |value: &Self| match value {
             Self::Null => 0,
             Self::Int(_) => 1,
             Self::Text(_) => 2,
-            Self::Sketch(_) | Self::Histogram(_) => 3,
+            Self::Sketch(_) | Self::Histogram(_) | Self::Bytes(_) => 3,
         };
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => a.cmp(b),
@@ -233,7 +252,7 @@ impl Value {
         }
     }
 
-    /// For people and dead letters; a sketch is shown as its estimate, a histogram as its count.
+    /// For people and dead letters; a sketch is shown as its estimate, a histogram as its count, bytes in Base64.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
@@ -241,6 +260,7 @@ impl Value {
             Self::Text(text) => text.as_ref().into(),
             Self::Sketch(sketch) => sketch.estimate().into(),
             Self::Histogram(histogram) => histogram.count().into(),
+            Self::Bytes(bytes) => STANDARD.encode(bytes).into(),
         }
     }
 }
@@ -272,9 +292,29 @@ impl Table {
         }
     }
 
-    /// Folds `later` into `row`: the definition of [`Rules::Merge`] for every backend. Both have this table's columns and
-    /// the same key.
-    pub fn merge(&self, row: &mut Row, later: Row) {
+    /// The place of the column that says which of two rows is newer, in a table by [`Rules::Newest`].
+    pub fn revision(&self) -> Option<usize> {
+        self.columns.iter().position(|column| column.rule == Rule::Revision)
+    }
+
+    /// What becomes of `row` when `later` comes: the definition of [`Rules`] for every backend. Both have this table's
+    /// columns and the same key. Says whether `later` counts; otherwise the row stays as it is.
+    pub fn merge(&self, row: &mut Row, later: Row) -> bool {
+        match self.rules {
+            Rules::Keep => return false,
+            Rules::Replace => *row = later,
+            Rules::Newest => {
+                if self.revision().is_none_or(|at| later[at] <= row[at]) {
+                    return false;
+                }
+                *row = later;
+            }
+            Rules::Merge => self.fold(row, later),
+        }
+        true
+    }
+
+    fn fold(&self, row: &mut Row, later: Row) {
         let mut sketch_changed = false;
         for ((column, ours), theirs) in self.columns.iter().zip(row.iter_mut()).zip(later) {
             sketch_changed |= column.rule == Rule::Union;
@@ -285,8 +325,8 @@ impl Table {
         }
     }
 
-    /// Sorts rows by key and merges those that share one (or keeps the first or last of them, by [`Table::rules`]), as every
-    /// backend wants them: neighbours in the index together, and no key twice in a statement.
+    /// Sorts rows by key and makes one of those that share it, by [`Table::merge`], as every backend wants them: neighbours
+    /// in the index together, and no key twice in a statement.
     pub fn normalise(&self, mut rows: Vec<Row>) -> Vec<Row> {
         let key = self.key_len();
         if !rows.is_sorted_by(|a, b| a[..key] < b[..key]) {
@@ -294,11 +334,9 @@ impl Table {
             let mut unique: Vec<Row> = Vec::with_capacity(rows.len());
             for row in rows {
                 match unique.last_mut() {
-                    Some(last) if last[..key] == row[..key] => match self.rules {
-                        Rules::Keep => {}
-                        Rules::Replace => *last = row,
-                        Rules::Merge => self.merge(last, row),
-                    },
+                    Some(last) if last[..key] == row[..key] => {
+                        self.merge(last, row);
+                    }
                     _ => unique.push(row),
                 }
             }
@@ -358,6 +396,16 @@ impl Field for u64 {
     }
 }
 
+impl Field for i64 {
+    const TYPE: ColumnType = ColumnType::Int;
+    fn to_value(&self) -> Value {
+        Value::Int(*self)
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        value.as_int()
+    }
+}
+
 impl Field for bool {
     const TYPE: ColumnType = ColumnType::Int;
     fn to_value(&self) -> Value {
@@ -401,6 +449,49 @@ impl Field for Arc<Histogram> {
             Value::Histogram(histogram) => Some(histogram),
             _ => None,
         }
+    }
+}
+
+impl Field for Arc<[u8]> {
+    const TYPE: ColumnType = ColumnType::Bytes;
+    fn to_value(&self) -> Value {
+        Value::Bytes(self.clone())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+/// A list or a map that is JSON text at rest. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json<T>(pub Arc<T>);
+
+impl<T> Json<T> {
+    /// Makes it shareable.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+}
+
+impl<T> Deref for Json<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Field for Json<T> {
+    const TYPE: ColumnType = ColumnType::Json;
+    fn to_value(&self) -> Value {
+        // Only a map whose keys are not text has no JSON, and none is kept.
+        Value::Text(serde_json::to_string(&*self.0).expect("lists, and maps from text, have JSON").into())
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        serde_json::from_str(value.as_text()?).ok().map(Self::new)
     }
 }
 
@@ -577,6 +668,12 @@ pub const TABLES: &[&Table] = &[
     crate::PingTarget::TABLE,
     crate::AlertRules::TABLE,
     crate::Prober::TABLE,
+    crate::Execution::TABLE,
+    crate::Step::TABLE,
+    crate::Annotation::TABLE,
+    crate::Artifact::TABLE,
+    crate::LogChunk::TABLE,
+    crate::CancelRequest::TABLE,
     crate::DeadLetter::TABLE,
 ];
 
@@ -601,6 +698,8 @@ mod tests {
                     assert_eq!(table.columns[of].column_type, ColumnType::Sketch);
                 }
             }
+            let revisions = table.columns.iter().filter(|column| column.rule == Rule::Revision);
+            assert_eq!(revisions.count(), usize::from(table.rules == Rules::Newest), "{}", table.name);
             if let Some(column) = table.retention {
                 let at = table.position(column).expect("retention names a column");
                 assert_eq!(table.columns[at].column_type, ColumnType::Time);
@@ -621,6 +720,33 @@ mod tests {
         let of_nothing = Value::unite_summaries(&[], &histogram.encode()).unwrap();
         assert_eq!(of_nothing.encode_summary().unwrap(), histogram.encode());
         assert!(Value::unite_summaries(&sketch, &histogram.encode()).is_err());
+    }
+
+    #[test]
+    fn of_two_states_the_one_with_the_greater_revision_stays_whole() {
+        let request = |revision: u64, path: &str| {
+            let artifact = crate::Artifact {
+                execution: "x".into(),
+                artifact_index: 0,
+                revision,
+                path: path.into(),
+                description: None,
+                kind: crate::ArtifactKind::File,
+                size: 1,
+                sha256: "00".into(),
+                mime: "text/plain".into(),
+                created_at: Timestamp(1),
+                expires_at: None,
+                stored: None,
+            };
+            artifact.to_row()
+        };
+        let table = crate::Artifact::TABLE;
+        let mut row = request(2, "two");
+        assert!(!table.merge(&mut row, request(1, "one")) && !table.merge(&mut row, request(2, "again")));
+        assert_eq!(row, request(2, "two"));
+        assert!(table.merge(&mut row, request(3, "three")));
+        assert_eq!(table.normalise(vec![request(1, "one"), row.clone(), request(2, "two")]), [request(3, "three")]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod auth;
 mod connections;
 mod counters;
 mod databases;
+mod executions;
 mod options;
 mod otlp;
 mod ping_targets;

@@ -5,8 +5,8 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
 use tallybook_core::{
-    BatchId, Change, Committed, Counts, Outcome, Records, Result, Row, Rules, SourceId, TABLES, Table, Tick, TickKey,
-    Timestamp, Value,
+    BatchId, Change, Committed, Counts, ExecutionRecords, Outcome, Records, Result, Row, SourceId, TABLES, Table, Tick,
+    TickKey, Timestamp, Value,
 };
 
 use crate::ticks::Ticks;
@@ -88,17 +88,35 @@ impl State {
         tables: Vec<(usize, Vec<Row>)>,
         records: &Records,
     ) -> Result<Committed> {
-        let Records { catalogue, pings, ping_targets: _, alert_rules: _, probers: _, ticks, dead_letters: _ } = records;
+        let Records {
+            catalogue,
+            pings,
+            ping_targets: _,
+            alert_rules: _,
+            probers: _,
+            ticks,
+            executions,
+            dead_letters: _,
+        } = records;
         if let Some(last) = self.last_batch.get(&id.source).filter(|last| id.seq <= last.seq) {
             // Of older batches the counts are forgotten.
             let counts = |counts| if id.seq == last.seq { counts } else { Counts::default() };
-            let Committed { outcome: _, pings, ticks } = last.committed;
-            return Ok(Committed { outcome: Outcome::Duplicate, pings: counts(pings), ticks: counts(ticks) });
+            let Committed { outcome: _, pings, ticks, executions } = last.committed;
+            return Ok(Committed {
+                outcome: Outcome::Duplicate,
+                pings: counts(pings),
+                ticks: counts(ticks),
+                executions: counts(executions),
+            });
         }
         let mut touched = Touched::new();
+        let (mut unique, mut changed) = (0, 0);
         for (at, rows) in tables {
+            let counts = ExecutionRecords::owns(TABLES[at]);
             for row in rows {
-                self.fold(at, row, &mut touched);
+                let folded = self.fold(at, row, &mut touched);
+                unique += u64::from(counts);
+                changed += u64::from(counts && folded);
             }
         }
         for step in &catalogue.template_moves {
@@ -109,7 +127,12 @@ impl State {
         for (at, key) in touched {
             self.list_change(at, key);
         }
-        let committed = Committed { outcome: Outcome::Applied, pings, ticks: self.add_ticks(ticks) };
+        let committed = Committed {
+            outcome: Outcome::Applied,
+            pings,
+            ticks: self.add_ticks(ticks),
+            executions: executions.counts(unique, changed),
+        };
         self.last_batch.insert(id.source, LastBatch { seq: id.seq, committed });
         Ok(committed)
     }
@@ -171,20 +194,22 @@ impl State {
         places.len() as u64
     }
 
-    pub(crate) fn fold(&mut self, at: usize, row: Row, touched: &mut Touched) {
+    /// Inserts or merges a row; says whether that changed anything.
+    pub(crate) fn fold(&mut self, at: usize, row: Row, touched: &mut Touched) -> bool {
         let table = TABLES[at];
         let key = Key::from(&row[..table.key_len()]);
         match self.tables[at].get_mut(&key) {
-            Some(stored) => match table.rules {
-                Rules::Keep => return,
-                Rules::Replace => stored.row = row,
-                Rules::Merge => table.merge(&mut stored.row, row),
-            },
+            Some(stored) => {
+                if !table.merge(&mut stored.row, row) {
+                    return false;
+                }
+            }
             None => {
                 self.tables[at].insert(key.clone(), Stored { row, revision: 0, place: 0 });
             }
         }
         touched.insert((at, key));
+        true
     }
 
     fn list_change(&mut self, at: usize, key: Key) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use deadpool_postgres::Transaction;
 use futures_util::future::{try_join, try_join_all};
 use tallybook_core::{
-    Batch, Committed, Counts, Error, ErrorKind, Outcome, Record as _, Records, Result, Row, Table, Template,
-    TemplateBucket, TemplateMove, Value,
+    Batch, Committed, Counts, Error, ErrorKind, ExecutionRecords, Outcome, Record as _, Records, Result, Row, Table,
+    Template, TemplateBucket, TemplateMove, Value,
 };
 
 use crate::error::{commit_failed, failed};
@@ -21,14 +21,16 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 const NEXT_REVISION: &str = "UPDATE revision SET rev = rev + 1 RETURNING rev";
 const NEXT_OF_SOURCE: &str = "INSERT INTO batch_source AS s (source, seq, at) VALUES ($1, $2, now())
     ON CONFLICT (source) DO UPDATE SET seq = excluded.seq, at = excluded.at, pings_stored = 0, pings_merged = 0,
-        pings_duplicate = 0, ticks_stored = 0, ticks_duplicate = 0
+        pings_duplicate = 0, ticks_stored = 0, ticks_duplicate = 0, executions_stored = 0, executions_merged = 0,
+        executions_duplicate = 0
     WHERE s.seq < excluded.seq RETURNING seq";
 
 /// Beside the source's number, for the case that the batch is sent again.
 const REMEMBER: &str = "UPDATE batch_source SET pings_stored = $2, pings_merged = $3, pings_duplicate = $4, \
-    ticks_stored = $5, ticks_duplicate = $6 WHERE source = $1";
-const RECALL: &str = "SELECT pings_stored, pings_merged, pings_duplicate, ticks_stored, ticks_duplicate \
-    FROM batch_source WHERE source = $1 AND seq = $2";
+    ticks_stored = $5, ticks_duplicate = $6, executions_stored = $7, executions_merged = $8, \
+    executions_duplicate = $9 WHERE source = $1";
+const RECALL: &str = "SELECT pings_stored, pings_merged, pings_duplicate, ticks_stored, ticks_duplicate, \
+    executions_stored, executions_merged, executions_duplicate FROM batch_source WHERE source = $1 AND seq = $2";
 
 /// Applies the batch unless it has been applied.
 pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Committed> {
@@ -39,7 +41,7 @@ pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Commi
         tables.push((sql::of(OPERATION, table)?, rows));
         Ok::<_, Error>(())
     })?;
-    let Records { catalogue, pings, ping_targets: _, alert_rules: _, probers: _, ticks, dead_letters: _ } =
+    let Records { catalogue, pings, ping_targets: _, alert_rules: _, probers: _, ticks, executions, dead_letters: _ } =
         &batch.records;
     batch.records.check(OPERATION)?;
 
@@ -56,13 +58,25 @@ pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Commi
         let folds = tables
             .iter()
             .map(|(statements, rows)| send(&transaction, &statements.fold, statements.table, rows, revision));
-        try_join_all(folds).await?;
+        let written = try_join_all(folds).await?;
+        let (mut unique, mut changed) = (0, 0);
+        for ((statements, rows), written) in tables.iter().zip(written) {
+            if ExecutionRecords::owns(statements.table) {
+                unique += rows.len() as u64;
+                changed += written;
+            }
+        }
         pings::rebuild(&transaction, &plan, revision).await?;
         for step in catalogue.template_moves.iter().filter(|step| step.from != step.to) {
             move_template(&transaction, step, revision).await?;
         }
         let stored = ticks::insert(store, &transaction, ticks, revision).await?;
-        let committed = Committed { outcome: Outcome::Applied, pings: plan.counts, ticks: stored.counts };
+        let committed = Committed {
+            outcome: Outcome::Applied,
+            pings: plan.counts,
+            ticks: stored.counts,
+            executions: executions.counts(unique, changed),
+        };
         remember(&transaction, batch, &committed).await?;
         transaction.commit().await.map_err(|error| commit_failed(OPERATION, error))?;
         new_partitions.extend(stored.new_partitions);
@@ -97,16 +111,34 @@ async fn begin(transaction: &Transaction<'_>, batch: &Batch, seq: i64) -> Result
     Ok(fresh.map(|_| revision))
 }
 
-/// Writes down what became of pings and ticks, where the batch had some.
+/// Writes down what became of the records that are counted, where the batch had some.
 async fn remember(transaction: &Transaction<'_>, batch: &Batch, committed: &Committed) -> Result<()> {
-    let Records { catalogue: _, pings, ping_targets: _, alert_rules: _, probers: _, ticks, dead_letters: _ } =
-        &batch.records;
-    if pings.is_empty() && ticks.is_empty() {
+    let Records {
+        catalogue: _,
+        pings,
+        ping_targets: _,
+        alert_rules: _,
+        probers: _,
+        ticks,
+        executions,
+        dead_letters: _,
+    } = &batch.records;
+    if pings.is_empty() && ticks.is_empty() && executions.is_empty() {
         return Ok(());
     }
     let error = |error| failed(OPERATION, error);
-    let Committed { outcome: _, pings, ticks } = committed;
-    let counts = [pings.stored, pings.merged, pings.duplicate, ticks.stored, ticks.duplicate].map(u64::cast_signed);
+    let Committed { outcome: _, pings, ticks, executions } = committed;
+    let counts = [
+        pings.stored,
+        pings.merged,
+        pings.duplicate,
+        ticks.stored,
+        ticks.duplicate,
+        executions.stored,
+        executions.merged,
+        executions.duplicate,
+    ];
+    let counts = counts.map(u64::cast_signed);
     let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&batch.id.source.0];
     parameters.extend(counts.iter().map(|count| count as &(dyn tokio_postgres::types::ToSql + Sync)));
     let statement = transaction.prepare_cached(REMEMBER).await.map_err(error)?;
@@ -119,11 +151,17 @@ async fn recall(transaction: &Transaction<'_>, batch: &Batch, seq: i64) -> Resul
     let error = |error| failed(OPERATION, error);
     let statement = transaction.prepare_cached(RECALL).await.map_err(error)?;
     let found = transaction.query_opt(&statement, &[&batch.id.source.0, &seq]).await.map_err(error)?;
-    let mut committed = Committed { outcome: Outcome::Duplicate, pings: Counts::default(), ticks: Counts::default() };
+    let mut committed = Committed {
+        outcome: Outcome::Duplicate,
+        pings: Counts::default(),
+        ticks: Counts::default(),
+        executions: Counts::default(),
+    };
     if let Some(row) = found {
         let count = |at| row.try_get::<_, i64>(at).map(i64::cast_unsigned).map_err(error);
         committed.pings = Counts { stored: count(0)?, merged: count(1)?, duplicate: count(2)? };
         committed.ticks = Counts { stored: count(3)?, merged: 0, duplicate: count(4)? };
+        committed.executions = Counts { stored: count(5)?, merged: count(6)?, duplicate: count(7)? };
     }
     Ok(committed)
 }
@@ -167,21 +205,21 @@ fn unite_row(table: &Table, row: &mut Row, at: usize, stored: &[u8]) -> Result<(
     Ok(())
 }
 
-/// Sends many rows of a table as one statement: an array for each column, then the revision.
+/// Sends many rows of a table as one statement: an array for each column, then the revision; says how many of them
+/// changed anything.
 pub(crate) async fn send(
     transaction: &Transaction<'_>,
     sql: &str,
     table: &Table,
     rows: &[Row],
     revision: i64,
-) -> Result<()> {
+) -> Result<u64> {
     let columns = table.columns.iter().enumerate();
     let mut parameters: Vec<_> = columns.map(|(at, column)| rows::array(rows, at, column)).collect();
     parameters.push(Box::new(revision));
     let error = |error| failed(OPERATION, error);
     let statement = transaction.prepare_cached(sql).await.map_err(error)?;
-    transaction.execute(&statement, &rows::borrowed(&parameters)).await.map_err(error)?;
-    Ok(())
+    transaction.execute(&statement, &rows::borrowed(&parameters)).await.map_err(error)
 }
 
 /// Folds the rows of one text into those of another; the old ones keep a count of 0.

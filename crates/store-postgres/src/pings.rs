@@ -51,7 +51,8 @@ pub(crate) async fn rebuild(transaction: &Transaction<'_>, plan: &PingPlan, revi
     let rebuilt = try_join_all(plan.rebuild.iter().map(|key| rebuilt(transaction, key))).await?;
     let rebuilt: Vec<Row> = rebuilt.into_iter().flatten().collect();
     let statements = sql::of(OPERATION, PingBucket::TABLE)?;
-    crate::commit::send(transaction, &statements.replace, statements.table, &rebuilt, revision).await
+    crate::commit::send(transaction, &statements.replace, statements.table, &rebuilt, revision).await?;
+    Ok(())
 }
 
 async fn rebuilt(transaction: &Transaction<'_>, key: &BucketKey) -> Result<Option<Row>> {

@@ -12,6 +12,10 @@ pub(crate) fn array<'a>(rows: &'a [Row], at: usize, column: &Column) -> Paramete
     match column.column_type {
         ColumnType::Int | ColumnType::Time => Box::new(values.map(Value::as_int).collect::<Vec<Option<i64>>>()),
         ColumnType::Text | ColumnType::Json => Box::new(values.map(Value::as_text).collect::<Vec<Option<&str>>>()),
+        ColumnType::Bytes => {
+            let bytes = values.map(|value| if let Value::Bytes(bytes) = value { Some(bytes.as_ref()) } else { None });
+            Box::new(bytes.collect::<Vec<Option<&[u8]>>>())
+        }
         ColumnType::Sketch | ColumnType::Histogram => {
             Box::new(values.map(|value| value.encode_summary().unwrap_or_default()).collect::<Vec<Vec<u8>>>())
         }
@@ -24,6 +28,7 @@ pub(crate) fn parameter(value: &Value) -> Parameter<'_> {
         Value::Null => Box::new(None::<i64>),
         Value::Int(int) => Box::new(*int),
         Value::Text(text) => Box::new(text.as_ref()),
+        Value::Bytes(bytes) => Box::new(bytes.as_ref()),
         Value::Sketch(_) | Value::Histogram(_) => Box::new(value.encode_summary().unwrap_or_default()),
     }
 }
@@ -60,6 +65,9 @@ fn value_of(
     Ok(match column.column_type {
         ColumnType::Int | ColumnType::Time => from.try_get::<_, Option<i64>>(at)?.map_or(Value::Null, Value::Int),
         ColumnType::Text | ColumnType::Json => from.try_get::<_, Option<&str>>(at)?.map_or(Value::Null, Value::from),
+        ColumnType::Bytes => {
+            from.try_get::<_, Option<&[u8]>>(at)?.map_or(Value::Null, |bytes| Value::Bytes(bytes.into()))
+        }
         summary @ (ColumnType::Sketch | ColumnType::Histogram) => Value::decode_summary(summary, from.try_get(at)?)?,
     })
 }

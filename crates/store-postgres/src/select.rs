@@ -141,7 +141,10 @@ impl<'a> Filter<'a> {
                 let part = self.own_parameter(part.to_ascii_lowercase());
                 format!("position({part} IN lower({name})) > 0")
             }
-            Condition::Equals(..) | Condition::Contains(..) => never(),
+            Condition::ContainsExactly(_, part) if rank(column) == 2 && !part.contains('\0') => {
+                format!("strpos({name}, {}) > 0", self.own_parameter(part.clone()))
+            }
+            Condition::Equals(..) | Condition::Contains(..) | Condition::ContainsExactly(..) => never(),
         };
         self.terms.push(term);
     }
@@ -168,7 +171,7 @@ fn rank(column: &Column) -> u8 {
     match column.column_type {
         ColumnType::Int | ColumnType::Time => 1,
         ColumnType::Text | ColumnType::Json => 2,
-        ColumnType::Sketch | ColumnType::Histogram => 3,
+        ColumnType::Sketch | ColumnType::Histogram | ColumnType::Bytes => 3,
     }
 }
 
@@ -177,6 +180,6 @@ fn rank_of(value: &Value) -> u8 {
         Value::Null => 0,
         Value::Int(_) => 1,
         Value::Text(_) => 2,
-        Value::Sketch(_) | Value::Histogram(_) => 3,
+        Value::Sketch(_) | Value::Histogram(_) | Value::Bytes(_) => 3,
     }
 }

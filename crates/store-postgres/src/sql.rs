@@ -113,6 +113,13 @@ pub(crate) fn on_conflict(table: &Table) -> String {
     match table.rules {
         Rules::Keep => return format!("ON CONFLICT ({key}) DO NOTHING"),
         Rules::Replace => return replaced(table, &key),
+        Rules::Newest => {
+            let mut sql = replaced(table, &key);
+            if let Some(revision) = table.revision().map(|at| quoted(table.columns[at].name)) {
+                let _ = write!(sql, " WHERE excluded.{revision} > t.{revision}");
+            }
+            return sql;
+        }
         Rules::Merge => {}
     }
     let mut sql = format!("ON CONFLICT ({key}) DO UPDATE SET rev = excluded.rev");
@@ -140,7 +147,7 @@ fn folded(column: &Column, ours: &str, theirs: &str) -> Option<String> {
     let unless_empty = |sketch: &str| format!("CASE WHEN length({sketch}) = 0 THEN {ours} ELSE {theirs} END");
     let max = i64::MAX;
     Some(match column.rule {
-        Rule::Key => return None,
+        Rule::Key | Rule::Revision => return None,
         Rule::Add => format!("CASE WHEN {ours} > {max} - {theirs} THEN {max} ELSE {ours} + {theirs} END"),
         Rule::Min => format!("LEAST({ours}, {theirs})"),
         Rule::Max => format!("GREATEST({ours}, {theirs})"),
@@ -161,7 +168,7 @@ pub(crate) fn unnested(columns: &[Column], place: &str) -> String {
             let element = match column.column_type {
                 ColumnType::Int | ColumnType::Time => "int8",
                 ColumnType::Text | ColumnType::Json => "text",
-                ColumnType::Sketch | ColumnType::Histogram => "bytea",
+                ColumnType::Sketch | ColumnType::Histogram | ColumnType::Bytes => "bytea",
             };
             format!("${}::{element}[]", at + 1)
         })

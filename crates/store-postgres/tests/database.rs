@@ -234,7 +234,7 @@ async fn the_schema_is_what_the_descriptors_say() {
                 ColumnType::Int | ColumnType::Time => ("bigint", None),
                 ColumnType::Text => ("text", Some("C")),
                 ColumnType::Json => ("json", None),
-                ColumnType::Sketch | ColumnType::Histogram => ("bytea", None),
+                ColumnType::Sketch | ColumnType::Histogram | ColumnType::Bytes => ("bytea", None),
             };
             let found: (&str, &str, bool, Option<&str>) = (row.get(0), row.get(1), row.get(2), row.get(3));
             assert_eq!(found, (column.name, sql_type, column.nullable, collation), "{}", table.name);

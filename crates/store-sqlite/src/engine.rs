@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
-use tallybook_core::{Batch, Committed, Condition, Error, ErrorKind, Outcome, Records, Result, Table, Timestamp};
+use tallybook_core::{
+    Batch, Committed, Condition, Error, ErrorKind, ExecutionRecords, Outcome, Records, Result, Table, Timestamp,
+};
 use tallybook_sqlite::Opening;
 use tallybook_sqlite::wal::WalLimits;
 
@@ -119,20 +121,35 @@ impl Engine<'_> {
 /// them cannot be rolled back with the others.
 fn apply(connection: &Connection, segments: &mut Writers, batch: &Batch, revision: i64) -> Result<Committed> {
     let error = |error| failed(COMMITTING, error);
-    let Records { catalogue, pings, ping_targets: _, alert_rules: _, probers: _, ticks: _, dead_letters: _ } =
-        &batch.records;
+    let Records {
+        catalogue,
+        pings,
+        ping_targets: _,
+        alert_rules: _,
+        probers: _,
+        ticks: _,
+        executions,
+        dead_letters: _,
+    } = &batch.records;
     batch.records.check(COMMITTING)?;
     if let Some(known) = sources::known(connection, batch.id).map_err(error)? {
         return Ok(known);
     }
+    let (mut unique, mut changed) = (0, 0);
     batch.records.for_each_table(|table, rows| {
         let statements = sql::of(COMMITTING, table)?;
-        write::write(connection, &statements.fold, &rows, revision).map_err(error)
+        let written = write::write(connection, &statements.fold, &rows, revision).map_err(error)?;
+        if ExecutionRecords::owns(table) {
+            unique += rows.len() as u64;
+            changed += written;
+        }
+        Ok::<_, Error>(())
     })?;
     moves::apply(connection, &catalogue.template_moves, revision).map_err(error)?;
     let pings = pings::apply(COMMITTING, connection, pings, revision)?;
     let ticks = segments.apply(batch, revision)?;
-    let committed = Committed { outcome: Outcome::Applied, pings, ticks };
+    let executions = executions.counts(unique, changed);
+    let committed = Committed { outcome: Outcome::Applied, pings, ticks, executions };
     let remember = || -> rusqlite::Result<()> {
         segments.record(connection)?;
         sources::remember(connection, batch.id, &committed)?;

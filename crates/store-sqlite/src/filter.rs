@@ -80,6 +80,10 @@ impl Filter {
             Condition::Contains(_, part) => {
                 self.push(format!("{}({name}, ?)", functions::CONTAINS), [Value::from(part.as_str())]);
             }
+            Condition::ContainsExactly(_, part) if rank(column) == 2 => {
+                self.push(format!("instr({name}, ?) > 0"), [Value::from(part.as_str())]);
+            }
+            Condition::ContainsExactly(..) => self.push(never(), []),
         }
     }
 
@@ -98,7 +102,7 @@ fn rank(column: &Column) -> u8 {
     match column.column_type {
         ColumnType::Int | ColumnType::Time => 1,
         ColumnType::Text | ColumnType::Json => 2,
-        ColumnType::Sketch | ColumnType::Histogram => 3,
+        ColumnType::Sketch | ColumnType::Histogram | ColumnType::Bytes => 3,
     }
 }
 
@@ -107,6 +111,6 @@ fn rank_of(value: &Value) -> u8 {
         Value::Null => 0,
         Value::Int(_) => 1,
         Value::Text(_) => 2,
-        Value::Sketch(_) | Value::Histogram(_) => 3,
+        Value::Sketch(_) | Value::Histogram(_) | Value::Bytes(_) => 3,
     }
 }

@@ -26,11 +26,14 @@ impl From<rusqlite::Error> for Refusal {
 }
 
 pub(crate) fn run(connection: &mut Connection) -> Result<(), Refusal> {
-    let runner = embedded::migrations::runner();
+    // In one transaction with the record of them: a start that is killed leaves nothing half done.
+    let runner = embedded::migrations::runner().set_grouped(true);
     let known = runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
     match applied(connection)? {
         Some(applied) if applied > known => return Err(Refusal::Newer(applied)),
         None if has_tables(connection)? => return Err(Refusal::Foreign),
+        // Refinery writes even where there is nothing to do, which costs a command that is short some milliseconds.
+        Some(applied) if applied == known && is_current(connection, &runner)? => return Ok(()),
         _ => {}
     }
     runner.run(connection).map(|_| ()).map_err(refusal)
@@ -45,8 +48,20 @@ fn applied(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))
 }
 
+/// Whether exactly the migrations of this binary were applied.
+fn is_current(connection: &Connection, runner: &refinery::Runner) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare("SELECT name, checksum FROM refinery_schema_history ORDER BY version")?;
+    let applied: Vec<(String, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    let mut known: Vec<_> = runner.get_migrations().iter().collect();
+    known.sort_unstable_by_key(|migration| migration.version());
+    Ok(known.iter().map(|migration| (migration.name().to_owned(), migration.checksum().to_string())).eq(applied))
+}
+
+/// Whether there are tables besides the history, which is made before the first migration.
 fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT count(*) > 0 FROM sqlite_schema", [], |row| row.get(0))
+    let others = "SELECT count(*) > 0 FROM sqlite_schema WHERE tbl_name <> 'refinery_schema_history'";
+    connection.query_row(others, [], |row| row.get(0))
 }
 
 /// A failure of the database keeps its own code.
@@ -93,5 +108,27 @@ mod tests {
         assert_eq!(schema(&old), schema(&fresh));
         let found: String = old.query_row("SELECT name FROM services", [], |row| row.get(0)).unwrap();
         assert_eq!(found, "shop");
+    }
+
+    #[test]
+    fn a_start_that_was_killed_before_its_migrations_is_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut killed = database(folder.path(), "killed.db");
+        embedded::migrations::runner().set_target(Target::Fake).run(&mut killed).unwrap();
+        killed.execute("DELETE FROM refinery_schema_history", []).unwrap();
+        run(&mut killed).unwrap();
+        let mut fresh = database(folder.path(), "fresh.db");
+        run(&mut fresh).unwrap();
+        assert_eq!(schema(&killed), schema(&fresh));
+    }
+
+    #[test]
+    fn a_database_of_this_schema_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut database = database(folder.path(), "current.db");
+        run(&mut database).unwrap();
+        database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        run(&mut database).unwrap();
+        assert_eq!(folder.path().join("current.db-wal").metadata().unwrap().len(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Retention: rows leave by the time in their retention column.
 
 use rusqlite::Connection;
-use tallybook_core::{Condition, Query, Result, Table, Timestamp, Value};
+use tallybook_core::{Column, Condition, Query, Result, Table, Timestamp, Value};
 
 use crate::error::failed;
 use crate::filter::Filter;
@@ -38,12 +38,21 @@ fn statement(
 ) -> Result<Option<(String, Vec<Value>)>> {
     Query { conditions: conditions.to_vec(), ..Query::new(limit) }.check(table)?;
     let Some(column) = table.retention.map(quoted) else { return Ok(None) };
+    // What belongs to one key is found by the key, the rest by its age.
+    let pinned = |column: &Column| {
+        conditions.iter().any(|condition| matches!(condition, Condition::Equals(name, _) if *name == column.name))
+    };
+    let order = match table.key() {
+        [first, rest @ ..] if pinned(first) => rest.first().unwrap_or(first).name,
+        _ => table.retention.unwrap_or_default(),
+    };
     let mut filter = Filter::new(OPERATION, table, conditions)?;
     filter.push(format!("{column} < ?"), [before.into()]);
     let name = quoted(table.name);
     let sql = format!(
-        "DELETE FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {} ORDER BY {column} LIMIT ?)",
+        "DELETE FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {} ORDER BY {} LIMIT ?)",
         filter.to_sql(),
+        quoted(order),
     );
     filter.values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
     Ok(Some((sql, filter.values)))
@@ -61,8 +70,9 @@ mod tests {
         let mut connection = crate::connection::open_writer(&folder.path().join("tallybook.db")).unwrap();
         crate::migrate::run(&mut connection).unwrap();
         for table in TABLES {
-            // What shares a table is kept for different times.
-            let kind = ["window", "resolution"].into_iter().find(|column| table.position(column).is_some());
+            // What shares a table is kept for different times, what belongs to an execution goes with it.
+            let kinds = ["window", "resolution", "execution"];
+            let kind = kinds.into_iter().find(|column| table.position(column).is_some());
             let kind: Vec<Condition> =
                 kind.map(|column| Condition::Equals(column, "hour".into())).into_iter().collect();
             let Some((sql, values)) = statement(table, Timestamp(5), &kind, 500).unwrap() else { continue };

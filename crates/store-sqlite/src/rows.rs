@@ -21,6 +21,7 @@ pub(crate) fn bind_one(statement: &mut Statement<'_>, at: usize, value: &Value) 
         Value::Null => statement.raw_bind_parameter(at, rusqlite::types::Null),
         Value::Int(int) => statement.raw_bind_parameter(at, int),
         Value::Text(text) => statement.raw_bind_parameter(at, text.as_ref()),
+        Value::Bytes(bytes) => statement.raw_bind_parameter(at, bytes.as_ref()),
         Value::Sketch(_) | Value::Histogram(_) => statement.raw_bind_parameter(at, value.encode_summary()),
     }
 }
@@ -49,6 +50,7 @@ fn value_of(column: &Column, value: ValueRef<'_>) -> Option<Value> {
         (ColumnType::Text | ColumnType::Json, ValueRef::Text(text)) => {
             std::str::from_utf8(text).ok().map(|text| Value::Text(text.into()))
         }
+        (ColumnType::Bytes, ValueRef::Blob(bytes)) => Some(Value::Bytes(bytes.into())),
         (summary, ValueRef::Blob(bytes)) => Value::decode_summary(summary, bytes).ok(),
         _ => None,
     }

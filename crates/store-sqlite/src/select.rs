@@ -121,7 +121,7 @@ fn order_by(table: &Table, query: &Query, order: &[usize]) -> Order {
             (None, _) => false,
         };
         // A sketch has no order.
-        if decided || seen.contains(&at) || table.columns[at].column_type.is_summary() {
+        if decided || seen.contains(&at) || !table.columns[at].column_type.is_comparable() {
             continue;
         }
         seen.push(at);

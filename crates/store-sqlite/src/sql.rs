@@ -143,7 +143,7 @@ fn write_sketch(table: &Table, column: &Column, rules: Rules) -> String {
     let written = match rules {
         Rules::Merge => format!("{}({sketch}, {theirs})", functions::UNION),
         Rules::Keep => sketch.clone(),
-        Rules::Replace => theirs,
+        Rules::Replace | Rules::Newest => theirs,
     };
     format!(
         "INSERT INTO {sketches} (rowid, {sketch}) SELECT rowid, {theirs} FROM {rows} WHERE {key} \
@@ -163,6 +163,12 @@ pub(crate) fn on_conflict(table: &Table, rules: Rules) -> String {
     match rules {
         Rules::Keep => return format!("ON CONFLICT ({key}) DO NOTHING"),
         Rules::Replace => replace_columns(table, &mut sql),
+        Rules::Newest => {
+            replace_columns(table, &mut sql);
+            if let Some(revision) = table.revision().map(|at| quoted(table.columns[at].name)) {
+                let _ = write!(sql, " WHERE excluded.{revision} > {}.{revision}", quoted(table.name));
+            }
+        }
         Rules::Merge => fold_columns(table, &mut sql),
     }
     sql
@@ -199,8 +205,8 @@ fn write_known(table: &Table) -> String {
             Rule::Union => {
                 conditions.push(format!("NOT {}({}, {theirs})", functions::GROWS, expression(table, column)));
             }
-            // The key is a condition already, an estimate follows its sketch.
-            Rule::Key | Rule::Estimate(_) => {}
+            // The key is a condition already, an estimate follows its sketch; no table that merges has a revision.
+            Rule::Key | Rule::Estimate(_) | Rule::Revision => {}
             Rule::Add | Rule::Max | Rule::First | Rule::Last => {
                 if let Some(folded) = folded(column, &ours, &theirs) {
                     let _ = write!(set, ", {ours} = {folded}");
@@ -215,7 +221,7 @@ fn write_known(table: &Table) -> String {
 fn folded(column: &Column, ours: &str, theirs: &str) -> Option<String> {
     let folded = match column.rule {
         // Sketches are folded in their own table.
-        Rule::Key | Rule::Estimate(_) | Rule::Union => return None,
+        Rule::Key | Rule::Estimate(_) | Rule::Union | Rule::Revision => return None,
         // Past 2^63 the sum is a greater REAL, so the smaller one of both saturates.
         Rule::Add => format!("min({ours} + {theirs}, {})", i64::MAX),
         Rule::Min => format!("min({ours}, {theirs})"),

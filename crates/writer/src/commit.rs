@@ -23,7 +23,7 @@ pub(crate) struct Committer {
 /// What became of records.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// What became of the pings or ticks that were committed.
+    /// What became of the pings, ticks or rows of executions that were committed.
     pub(crate) counts: Counts,
     /// Rows and moves that were refused for good.
     pub(crate) refused_rows: usize,
@@ -59,6 +59,7 @@ pub(crate) fn counts_of(family: Family, committed: &Committed) -> Counts {
         Family::Telemetry => Counts::default(),
         Family::Ping => committed.pings,
         Family::Tick => committed.ticks,
+        Family::Execution => committed.executions,
     }
 }
 

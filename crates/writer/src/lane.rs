@@ -59,12 +59,12 @@ impl Request {
         Self { records, refused, bytes, answer }
     }
 
-    /// Pings and ticks that a store takes.
+    /// Pings, ticks and rows of executions that a store takes.
     pub(crate) fn good(&self) -> usize {
-        self.records.pings.len() + self.records.ticks.len()
+        self.records.pings.len() + self.records.ticks.len() + self.records.executions.len()
     }
 
-    /// Pings and ticks.
+    /// Pings, ticks and rows of executions.
     pub(crate) fn len(&self) -> usize {
         self.good() + self.refused.len()
     }
@@ -134,8 +134,8 @@ impl Lane {
 }
 
 impl Shared {
-    pub(crate) fn lanes(&self) -> [&Arc<Lane>; 2] {
-        [&self.pings, &self.ticks]
+    pub(crate) fn lanes(&self) -> [&Arc<Lane>; 3] {
+        [&self.pings, &self.ticks, &self.executions]
     }
 
     /// Room for a request, as the family's policy gives it; `false` where it is to be shed.

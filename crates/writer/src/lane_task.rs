@@ -115,6 +115,8 @@ impl LaneTask {
             refused.append(&mut request.refused);
             joined.pings.append(&mut request.records.pings);
             joined.ticks.append(&mut request.records.ticks);
+            // Cheap, and where they are refused together each request has its own still.
+            joined.executions.append(request.records.executions.clone());
         }
         let outcome = match self.committer.commit_whole(joined, refused).await {
             Ok(outcome) => outcome,
@@ -138,7 +140,7 @@ impl LaneTask {
 
     /// Commits one request, in several batches where it is long.
     async fn commit_alone(&mut self, mut request: Request, flushed: &mut Flushed) {
-        let Records { mut pings, mut ticks, .. } = std::mem::take(&mut request.records);
+        let Records { mut pings, mut ticks, executions, .. } = std::mem::take(&mut request.records);
         for part in request.refused.drain(..) {
             pings.extend(part.records.pings);
             ticks.extend(part.records.ticks);
@@ -147,7 +149,9 @@ impl LaneTask {
         let pings = parts(pings, max).into_iter().map(|pings| Records { pings, ..Records::default() });
         let ticks = parts(ticks, max).into_iter().map(|ticks| Records { ticks, ..Records::default() });
         let mut settled = Settled::default();
-        for part in pings.chain(ticks) {
+        // Never in parts: the row of the execution says that all its events are here.
+        let executions = (!executions.is_empty()).then(|| Records { executions, ..Records::default() });
+        for part in pings.chain(ticks).chain(executions) {
             let outcome = self.committer.commit(part).await;
             self.settle(outcome.settled(), 0);
             settled.add(outcome.settled());
@@ -221,7 +225,7 @@ fn next_group(requests: &mut VecDeque<Request>, max_records: usize) -> Option<Ve
     Some(group)
 }
 
-/// Gives every request what it had.
+/// Gives every request the pings and ticks it had.
 fn take_apart(group: &mut [Request], shares: &[Share], joined: Records, refused: Vec<RefusedPart>) {
     let (mut pings, mut ticks) = (joined.pings.into_iter(), joined.ticks.into_iter());
     let mut refused = refused.into_iter();

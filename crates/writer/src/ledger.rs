@@ -78,7 +78,7 @@ impl Ledger {
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();
         // A family that has had no record yet is accounted for as well.
-        for family in [Family::Telemetry, Family::Ping, Family::Tick] {
+        for family in [Family::Telemetry, Family::Ping, Family::Tick, Family::Execution] {
             stats.families.entry(family).or_default();
         }
         stats

@@ -1,7 +1,7 @@
 //! The way of a write: requests are folded in memory, flushed as one batch, committed, and then acknowledged together.
 //!
-//! Telemetry is folded and flushed by one task. Pings and ticks have a queue and a task each (a lane), whose requests share
-//! commits. Each task paces itself: not before four times as long as the last flush took has passed, never later than
+//! Telemetry is folded and flushed by one task. Pings, ticks and executions have a queue and a task each (a lane), whose
+//! requests share commits. Each task paces itself: not before four times as long as the last flush took has passed, never later than
 //! [`WriterOptions::max_delay`] after the oldest pending record. So an idle server answers in milliseconds, and a busy one
 //! spends at most a fifth of its time on commits, whose batches grow by themselves; a queue that is half full does not rest.
 //!

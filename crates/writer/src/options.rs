@@ -37,15 +37,15 @@ pub struct QueueOptions {
     pub ack: AckLevel,
     /// What happens to a request that finds the queue full.
     pub when_full: WhenFull,
-    /// Full at this many rows. The request that reaches it is taken whole. Pings and ticks count until they are committed;
-    /// of telemetry, as many again may be in a running flush.
+    /// Full at this many rows. The request that reaches it is taken whole. Rows count until they are committed; of telemetry, as many again may be in a running flush.
     pub max_pending_rows: usize,
     /// Full at this many bytes, estimated. The request that reaches it is taken whole. The telemetry rows of a running
     /// flush take several times as many.
     pub max_pending_bytes: usize,
     /// Requests whose bytes wait for room beyond this many are refused at once, unless no other waits.
     pub max_waiting_bytes: usize,
-    /// Pings or ticks in one commit; a longer request takes several. Telemetry is flushed whole.
+    /// Pings, ticks or rows of executions in one commit. A longer request of pings or ticks takes several; one of executions
+    /// never does, and telemetry is flushed whole.
     pub max_commit_records: usize,
 }
 
@@ -83,6 +83,8 @@ pub struct RetentionOptions {
     pub ticks: Option<Duration>,
     /// The age at which a day of ticks is sealed, where the store can; `None` seals none.
     pub seal_after: Option<Duration>,
+    /// The age of the oldest executions that have ended; one may say of itself when it goes.
+    pub executions: Duration,
     /// The wait after the start, so that a restart is not slowed down.
     pub first_after: Duration,
     /// The wait between two rounds.
@@ -102,6 +104,8 @@ pub struct WriterOptions {
     pub pings: QueueOptions,
     /// The tick family.
     pub ticks: TickOptions,
+    /// The execution family.
+    pub executions: QueueOptions,
     /// A flush of telemetry starts at this many pending rows, even where its pace would have it wait.
     pub flush_rows: usize,
     /// A flush starts when the oldest pending record has waited this long, even where its pace would have it wait.
@@ -118,6 +122,7 @@ impl WriterOptions {
             Family::Telemetry => &self.telemetry,
             Family::Ping => &self.pings,
             Family::Tick => &self.ticks.queue,
+            Family::Execution => &self.executions,
         }
     }
 }
@@ -165,6 +170,7 @@ impl Default for RetentionOptions {
             ping_hours: 365 * DAY,
             ticks: None,
             seal_after: Some(7 * DAY),
+            executions: 90 * DAY,
             first_after: Duration::from_secs(60),
             every: Duration::from_secs(3600),
             chunk_rows: 1000,
@@ -179,6 +185,7 @@ impl Default for WriterOptions {
             telemetry: QueueOptions::default(),
             pings: QueueOptions::default(),
             ticks: TickOptions::default(),
+            executions: QueueOptions { ack: AckLevel::Durable, max_pending_bytes: 64 << 20, ..QueueOptions::default() },
             flush_rows: 20_000,
             max_delay: Duration::from_secs(1),
             retention: RetentionOptions::default(),

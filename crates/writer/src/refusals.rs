@@ -11,9 +11,9 @@ pub(crate) struct RefusedPart {
     pub(crate) error: Arc<str>,
 }
 
-/// Log records, spans, data points, pings and ticks; not rows.
+/// Log records, spans, data points, pings, ticks and rows of executions; not rows of the catalogue.
 pub(crate) fn records_in(records: &Records) -> u64 {
-    records.catalogue.records() + (records.pings.len() + records.ticks.len()) as u64
+    records.catalogue.records() + (records.pings.len() + records.ticks.len() + records.executions.len()) as u64
 }
 
 /// Takes out the pings and ticks that have a defect, so that no store has to be asked.
@@ -31,21 +31,22 @@ fn take_defective<R>(records: &mut Vec<R>, defect: fn(&R) -> Option<&'static str
     defective.into_iter().filter_map(with_reason).collect()
 }
 
-/// Makes the dead letters of a part that was refused: of each ping and tick, of a single row or move, or one for all rows
+/// Makes the dead letters of a part that was refused: of each ping, tick and row of an execution, of a single row or move, or one for all rows
 /// when they were given up whole.
 pub(crate) fn put_aside(part: &RefusedPart, dead_letters: &mut Vec<DeadLetter>) {
     let RefusedPart { records, error } = part;
     dead_letters.extend(records.pings.iter().map(|ping| DeadLetter::new(Ping::TABLE, &ping.to_row(), error)));
     dead_letters.extend(records.ticks.iter().map(|tick| DeadLetter::of("tick", error, &shown(tick))));
+    let mut each = |table, rows: Vec<_>| {
+        dead_letters.extend(rows.iter().map(|row| DeadLetter::new(table, row, error)));
+        Ok::<_, std::convert::Infallible>(())
+    };
+    let Ok(()) = records.executions.for_each_table(&mut each);
     if records.catalogue.len() > 1 {
         let record = json!({ "rows": records.catalogue.len(), "records": records.catalogue.records() });
         dead_letters.push(DeadLetter::of("batch", error, &record));
         return;
     }
-    let each = |table, rows: Vec<_>| {
-        dead_letters.extend(rows.iter().map(|row| DeadLetter::new(table, row, error)));
-        Ok::<_, std::convert::Infallible>(())
-    };
     let Ok(()) = records.catalogue.for_each_table(each);
     for TemplateMove { service, severity, from, to } in &records.catalogue.template_moves {
         let record = json!({ "service": service, "severity": severity, "from": from, "to": to });

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use tallybook_core::{
-    Condition, DAY, Ping, PingBucket, Prober, Query, Record, Resolution, Result, Segment, Store, TABLES, Table,
-    Timestamp, Value, Window,
+    Condition, DAY, Execution, ExecutionRecords, ExecutionStatus, Ping, PingBucket, Prober, Query, Record, Resolution,
+    Result, Segment, Store, StoreExt, TABLES, Table, Timestamp, Value, Window,
 };
 use tokio::time::sleep;
 
 use crate::RetentionOptions;
+
+/// Old executions that are looked up in one call.
+const EXECUTIONS_PER_LIST: usize = 50;
 
 /// How long a server that probed is remembered.
 const PROBERS_KEPT: Duration = Duration::from_secs(86_400);
@@ -67,11 +70,18 @@ impl OldRows {
     /// # Errors
     /// What the store says when it cannot be read.
     pub async fn count(&self, store: &dyn Store) -> Result<u64> {
-        let Some(column) = self.table.retention else { return Ok(0) };
+        let Some(query) = self.query(1) else { return Ok(0) };
+        Ok(store.select(self.table, &Query { total: true, ..query }).await?.total.unwrap_or_default())
+    }
+
+    /// The first of them; `None` where the table keeps its rows for ever.
+    pub(crate) fn query(&self, limit: usize) -> Option<Query> {
+        let column = self.table.retention?;
         let older = Condition::AtMost(column, Value::Int(self.before.earlier(1).0));
-        let conditions = self.conditions.iter().cloned().chain([older]).collect();
-        let query = Query { conditions, total: true, ..Query::new(1) };
-        Ok(store.select(self.table, &query).await?.total.unwrap_or_default())
+        let conditions: Vec<Condition> = self.conditions.iter().cloned().chain([older]).collect();
+        // In the order of the index that finds them.
+        let expires = conditions.iter().map(Condition::column).find(|column| *column == "expires_at");
+        Some(Query { conditions, ..Query::new(limit).sort(expires.unwrap_or(column), false) })
     }
 
     /// Removes them in small steps, and tells `each` how many rows a step removed.
@@ -84,10 +94,33 @@ impl OldRows {
         options: &RetentionOptions,
         mut each: impl FnMut(u64) + Send,
     ) -> Result<()> {
+        if self.table.name == Execution::TABLE.name {
+            return self.remove_executions(store, options, each).await;
+        }
         loop {
             let removed = store.prune(self.table, self.before, &self.conditions, options.chunk_rows).await?;
             each(removed);
             if removed < options.chunk_rows as u64 {
+                return Ok(());
+            }
+            sleep(options.pause).await;
+        }
+    }
+
+    /// One by one, each with all that belongs to it.
+    async fn remove_executions(
+        &self,
+        store: &dyn Store,
+        options: &RetentionOptions,
+        mut each: impl FnMut(u64) + Send,
+    ) -> Result<()> {
+        let Some(query) = self.query(EXECUTIONS_PER_LIST) else { return Ok(()) };
+        loop {
+            let old = store.list::<Execution>(&query).await?.items;
+            for execution in &old {
+                each(store.remove_execution(&execution.id, options.chunk_rows).await?);
+            }
+            if old.len() < EXECUTIONS_PER_LIST {
                 return Ok(());
             }
             sleep(options.pause).await;
@@ -103,6 +136,9 @@ fn old_rows(options: &RetentionOptions, now: Timestamp) -> Vec<OldRows> {
         old.push(OldRows { table, before: earlier(now, age), conditions });
     };
     for table in TABLES.iter().copied().filter(|table| table.retention.is_some()) {
+        if ExecutionRecords::owns(table) {
+            continue;
+        }
         if table.name == Ping::TABLE.name {
             add(table, options.pings, None);
         } else if table.name == PingBucket::TABLE.name {
@@ -117,6 +153,15 @@ fn old_rows(options: &RetentionOptions, now: Timestamp) -> Vec<OldRows> {
             add(table, options.dead_letters, None);
         }
     }
+    // What belongs to an execution goes with it. One that runs stays, however old it is.
+    let ended = || {
+        let ended = ExecutionStatus::ALL.iter().filter(|status| status.is_final());
+        Condition::In("status", ended.map(|status| status.as_str().into()).collect())
+    };
+    let table = Execution::TABLE;
+    old.push(OldRows { table, before: earlier(now, options.executions), conditions: vec![ended()] });
+    let expired = vec![ended(), Condition::AtMost("expires_at", now.into())];
+    old.push(OldRows { table, before: Timestamp(i64::MAX), conditions: expired });
     // A day that has lost some of its pings could not be summed up again.
     for pings in old.iter_mut().filter(|old| old.table.name == Ping::TABLE.name) {
         pings.before = pings.before.day();

@@ -1,8 +1,8 @@
-//! Pings and ticks: what a [`Writer`] offers for them.
+//! Pings, ticks and executions: what a [`Writer`] offers for them.
 
 use std::sync::PoisonError;
 
-use tallybook_core::{DeadLetter, Family, Ping, Records, SourceId, Tick};
+use tallybook_core::{DeadLetter, ExecutionRecords, Family, Ping, Records, SourceId, Tick};
 use tokio::sync::oneshot;
 
 use crate::feed::Offered;
@@ -68,6 +68,17 @@ impl Writer {
         let bytes = pings.iter().map(|ping| size_of::<Ping>() + text_bytes(ping)).sum();
         let records = Records { pings, ..Records::default() };
         self.counted(self.take_records(&self.0.shared.pings, records, bytes).await)
+    }
+
+    /// Takes rows of executions and answers as their family's [`AckLevel`] says. May be dropped at any await: they are then
+    /// taken whole or not at all. Rows of one call are committed together.
+    ///
+    /// # Errors
+    /// Except after [`Refused::Unacknowledged`], nothing was taken.
+    pub async fn executions(&self, executions: ExecutionRecords) -> Result<Accepted, Refused> {
+        let bytes = executions.bytes();
+        let records = Records { executions, ..Records::default() };
+        self.counted(self.take_records(&self.0.shared.executions, records, bytes).await)
     }
 
     /// Keeps input of `family` that could not be read as dead letters; it counts as offered and rejected.

@@ -75,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     pub(crate) pings: Arc<Lane>,
     pub(crate) ticks: Arc<Lane>,
+    pub(crate) executions: Arc<Lane>,
     pub(crate) feed: Feed,
     pub(crate) jitters: Mutex<Jitters>,
     /// What is told of every commit.
@@ -86,6 +87,7 @@ impl Shared {
         Self {
             pings: Arc::new(Lane::new(Family::Ping, options.pings)),
             ticks: Arc::new(Lane::new(Family::Tick, options.ticks.queue)),
+            executions: Arc::new(Lane::new(Family::Execution, options.executions)),
             feed: Feed::new(&options.ticks),
             jitters: Mutex::default(),
             companion,

@@ -10,7 +10,7 @@ const EXAMPLES: &str = "25";
 /// The same every time: a find can be repeated.
 const SEED: &str = "2";
 /// The operations that take records.
-const TAKERS: [&str; 2] = ["post_ticks", "post_pings"];
+const TAKERS: [&str; 3] = ["post_ticks", "post_pings", "post_execution_events"];
 /// Data points that the demo has sent before the fuzzer begins.
 const DEMO_RECORDS: u64 = 1_000;
 
@@ -30,17 +30,19 @@ async fn a_fuzzer_finds_no_server_error_and_nothing_undocumented() -> Result<()>
             TAKERS[0],
             "--exclude-operation-id",
             TAKERS[1],
+            "--exclude-operation-id",
+            TAKERS[2],
             "--exclude-checks",
             "positive_data_acceptance",
         ],
     )
     .await?;
     // Records are told one by one whether they can be stored, with a 200 for the request.
-    let takers = ["--include-operation-id", TAKERS[0], "--include-operation-id", TAKERS[1]];
+    let takers: Vec<&str> = TAKERS.iter().flat_map(|taker| ["--include-operation-id", *taker]).collect();
     fuzz(
         &setup,
         &server,
-        &[&takers[..], &["--exclude-checks", "negative_data_rejection,positive_data_acceptance"]].concat(),
+        &[takers.as_slice(), &["--exclude-checks", "negative_data_rejection,positive_data_acceptance"]].concat(),
     )
     .await?;
     server.stop().await

@@ -1,6 +1,7 @@
 //! What crosses crates, tested on the real binary. One binary for all, so that tests of every kind run beside each other.
 
 mod at_once;
+mod bad_days;
 mod bombs;
 mod crashes;
 mod demo;
@@ -14,6 +15,7 @@ mod malformed;
 mod postgres;
 mod refusals;
 mod restoring;
+mod runs;
 mod same_answers;
 mod sdks;
 mod ticks;

@@ -43,6 +43,11 @@ impl ApiError {
         Self { status, code, message: message.into(), retry_after }
     }
 
+    /// For people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn invalid_query(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_query", message)
     }

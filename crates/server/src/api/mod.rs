@@ -8,6 +8,7 @@ mod dead_letters;
 mod doctor;
 mod download;
 mod error;
+mod executions;
 mod exposition;
 mod growth;
 mod guard;
@@ -50,6 +51,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::alerts::Alerts;
 use crate::counters::Counters;
 use crate::databases::Databases;
+use crate::executions::Executions;
 use crate::otlp::Receiver;
 use crate::probing::Probing;
 use error::ApiError;
@@ -69,6 +71,7 @@ pub(crate) struct Api {
     receiver: Receiver,
     probing: Probing,
     alerts: Alerts,
+    executions: Executions,
     started: Timestamp,
     stopping: CancellationToken,
     scans: Arc<Semaphore>,
@@ -111,7 +114,8 @@ impl Api {
         let exposition = Arc::new(Exposition::new(counters, writer.clone()));
         let scans = Arc::new(Semaphore::new(CONCURRENT_SCANS));
         let started = Timestamp::now();
-        Self { store, writer, receiver, probing, alerts, started, stopping, scans, exposition, sql, doctor }
+        let executions = Executions::new(store.clone(), writer.clone());
+        Self { store, writer, receiver, probing, alerts, executions, started, stopping, scans, exposition, sql, doctor }
     }
 
     pub(crate) fn router(self, guard: Guard) -> Router {
@@ -140,6 +144,7 @@ impl Api {
             .route("/version", get(status::version))
             .route("/openapi.json", get(openapi::get))
             .merge(sql::router())
+            .merge(executions::router())
             .merge(ticks::router())
             .merge(pings::router());
         Router::new()

@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
-    attributes, complexity, dead_letters, doctor, exposition, growth, high, logs, metrics, overview, pings, retention,
-    services, span_patterns, spans, sql, stats, status, templates, ticks, unread,
+    attributes, complexity, dead_letters, doctor, executions, exposition, growth, high, logs, metrics, overview, pings,
+    retention, services, span_patterns, spans, sql, stats, status, templates, ticks, unread,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -21,7 +21,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
     info(
         title = "Tallybook",
         description = "What telemetry a system emits: services, metrics, spans, log templates and attribute keys; whether \
-                       its hosts answer; what its feeds quote. Lists are filtered, sorted and paged alike; errors have one form."
+                       its hosts answer; what its feeds quote; what its jobs did. Lists are filtered, sorted and paged alike; errors have one form."
     ),
     paths(
         services::list,
@@ -57,6 +57,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
         (name = "pings", description = "Whether hosts answer, and how fast"),
         (name = "ticks", description = "What price feeds quote"),
         (name = "sql", description = "SQL over Tallybook's own database, and SQLite databases of others"),
+        (name = "executions", description = "What jobs did"),
         (name = "server", description = "The server itself")
     ),
     security((), ("token" = [])),
@@ -79,6 +80,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     document.merge(pings::Document::openapi());
     document.merge(sql::Document::openapi());
     document.merge(ticks::Document::openapi());
+    document.merge(executions::Document::openapi());
     let document = document.to_pretty_json().expect("the document is made of texts and numbers");
     document + "\n"
 });

@@ -1,6 +1,8 @@
 //! How the types of the core look in the OpenAPI document; the core itself does not know of it.
 
-use tallybook_core::{MetricType, Scope, Severity, Signal, SpanKind, Temporality};
+use tallybook_core::{
+    AnnotationLevel, ArtifactKind, ExecutionStatus, MetricType, Scope, Severity, Signal, SpanKind, Stream, Temporality,
+};
 use utoipa::openapi::schema::{
     Array, ArrayBuilder, KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type,
 };
@@ -48,6 +50,22 @@ pub(crate) fn nullable_temporality() -> Object {
 
 pub(crate) fn span_kind() -> Object {
     one_of(SpanKind::ALL.iter().map(|kind| kind.as_str()))
+}
+
+pub(crate) fn execution_status() -> Object {
+    one_of(ExecutionStatus::ALL.iter().map(|status| status.as_str()))
+}
+
+pub(crate) fn annotation_level() -> Object {
+    one_of(AnnotationLevel::ALL.iter().map(|level| level.as_str()))
+}
+
+pub(crate) fn artifact_kind() -> Object {
+    one_of(ArtifactKind::ALL.iter().map(|kind| kind.as_str()))
+}
+
+pub(crate) fn stream() -> Object {
+    one_of(Stream::ALL.iter().map(|stream| stream.as_str()))
 }
 
 /// RFC 3339, UTC.

@@ -7,6 +7,7 @@ mod api_catalogue;
 mod api_lists;
 mod api_status;
 mod catalogue;
+mod executions;
 mod export;
 mod grpc;
 mod http;

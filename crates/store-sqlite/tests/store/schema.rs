@@ -17,7 +17,7 @@ fn expected(column: &Column) -> Found {
     let native = match column.column_type {
         ColumnType::Int | ColumnType::Time => "INTEGER",
         ColumnType::Text | ColumnType::Json => "TEXT",
-        ColumnType::Sketch | ColumnType::Histogram => "BLOB",
+        ColumnType::Sketch | ColumnType::Histogram | ColumnType::Bytes => "BLOB",
     };
     (column.name.to_owned(), native.to_owned(), !column.nullable)
 }
