@@ -33,11 +33,18 @@ fn csv(symbol: &str, seqs: std::ops::Range<u64>) -> String {
     let mut text = String::from("symbol,timestamp,bid,ask,seq,lp\n");
     for seq in seqs {
         let day = if seq % 2 == 0 { "2026-03-01T23:59:59" } else { "2026-03-02T00:00:00" };
-        // Prices without a pattern, so that sealed ones take room.
-        let [bid, ask] = [2_654_435_761, 40_503_217].map(|factor| seq.wrapping_mul(factor) % 100_000);
+        let [bid, ask] = [noise(2 * seq) % 100_000, noise(2 * seq + 1) % 100_000];
         let _ = writeln!(text, "{symbol},{day}.{:06}Z,1.{bid:05},2.{ask:05},{seq},lp-1", seq % 1_000_000);
     }
     text
+}
+
+/// Prices without a pattern (splitmix64), so that sealed ones take room.
+fn noise(number: u64) -> u64 {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// What became of the requests of one client.
