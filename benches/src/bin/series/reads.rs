@@ -65,11 +65,11 @@ async fn recent(report: &mut Report, store: &Arc<dyn Store>) -> Result<()> {
 async fn ranges(report: &mut Report, store: &dyn Store, start: Timestamp, form: &str) -> Result<()> {
     let middle = Timestamp(start.0 + DAYS / 2 * DAY);
     for (name, from, length, most) in
-        [("hour", middle, HOUR, 5.0), ("day", middle, DAY, 50.0), ("month", start, DAYS * DAY, 200.0)]
+        [("an hour", middle, HOUR, 5.0), ("a day", middle, DAY, 50.0), ("a month", start, DAYS * DAY, 200.0)]
     {
         let count = (length / GAP) as usize;
         let took = timed(store, &query(from, length), count).await?;
-        report.add(format!("a {name} of one symbol ({count} ticks){form}, ms"), took, Asked::AtMost(most));
+        report.add(format!("{name} of one symbol ({count} ticks){form}, ms"), took, Asked::AtMost(most));
     }
     Ok(())
 }
