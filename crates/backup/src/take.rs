@@ -186,15 +186,21 @@ fn discard(path: &Path) -> Result<()> {
 
 /// Removes backups that need not stay.
 fn prune(target: &Target, keep: Keep, now: Timestamp) -> Result<()> {
-    let oldest = keep.age.map(|age| now.earlier(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX)));
-    for (place, found) in target.list()?.iter().enumerate().skip(1) {
+    for (place, found) in target.list()?.iter().enumerate() {
         // One that cannot be read says nothing of its age, and is not counted on.
-        let Ok(manifest) = &found.manifest else { continue };
-        let too_many = keep.count.is_some_and(|count| place >= count);
-        let too_old = oldest.is_some_and(|oldest| manifest.taken_at().is_ok_and(|taken_at| taken_at < oldest));
-        if too_many || too_old {
+        if found.manifest.as_ref().is_ok_and(|manifest| keep.lets_go(place, manifest, now)) {
             target.remove(found)?;
         }
     }
     Ok(())
+}
+
+impl Keep {
+    /// Whether the backup at that place, the newest one being at 0, goes.
+    pub(crate) fn lets_go(self, place: usize, manifest: &Manifest, now: Timestamp) -> bool {
+        let too_many = self.count.is_some_and(|count| place >= count);
+        let age = self.age.map(|age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
+        let too_old = age.is_some_and(|age| manifest.taken_at().is_ok_and(|taken_at| taken_at < now.earlier(age)));
+        place > 0 && (too_many || too_old)
+    }
 }

@@ -90,6 +90,14 @@ impl Target {
         }
     }
 
+    /// A folder of one's own, for a backup that has a name elsewhere already.
+    pub(crate) fn begin_as(&self, name: &BackupName) -> Result<Unfinished> {
+        fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder, "made"))?;
+        let path = self.folder.join(format!(".{name}{UNFINISHED}"));
+        fs::create_dir(&path).map_err(Error::io(&path, "made"))?;
+        Ok(Unfinished { target: self.clone(), name: name.clone(), path, published: false })
+    }
+
     /// Removes a backup. It loses its name first: half of one is none.
     pub(crate) fn remove(&self, found: &Found) -> Result<()> {
         let path = self.folder.join(format!(".{}{UNFINISHED}", found.name));

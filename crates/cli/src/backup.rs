@@ -1,5 +1,6 @@
 //! `tallybook backup`, `backups` and `restore`; and the backups that `serve` takes by itself.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tallybook_backends::Backend;
-use tallybook_backup::{BackupName, Found, Keep, Progress, TakeOptions, Target};
+use tallybook_backup::{BackupName, Found, Keep, Manifest, Progress, Remote, TakeOptions, Target};
 use tallybook_core::Timestamp;
 use tallybook_sqlite::Cancel;
 use tracing::{error, info};
@@ -23,6 +24,10 @@ pub(crate) struct BackupSettings {
     /// The folder of backups; `backups` in the data folder, unless it is named
     #[arg(long, env = "BACKUP_DIR", value_name = "DIR", help_heading = "Backups")]
     backup_dir: Option<PathBuf>,
+    /// Where each backup is sent as well, such as s3://bucket/prefix, with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+    /// AWS_REGION and AWS_ENDPOINT in the environment
+    #[arg(long, env = "BACKUP_UPLOAD", value_name = "URL", help_heading = "Backups")]
+    backup_upload: Option<String>,
     /// How often a server takes a backup by itself; never, unless it is said
     #[arg(long, env = "BACKUP_EVERY", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Backups")]
     pub(crate) backup_every: Option<Duration>,
@@ -63,8 +68,11 @@ pub(crate) struct TakeCommand {
 pub(crate) struct ListCommand {
     #[command(flatten)]
     settings: Settings,
+    /// Another place than the folder of backups: a folder, or such as s3://bucket/prefix
+    #[arg(long, value_name = "PLACE")]
+    from: Option<String>,
     /// Read every file again, and compare it with its checksum
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     verify: bool,
     /// Print JSON
     #[arg(long)]
@@ -81,6 +89,9 @@ pub(crate) struct RestoreCommand {
     /// The newest backup that was begun at this time or before, such as 2026-11-26T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "name")]
     at: Option<Timestamp>,
+    /// Another place than the folder of backups: a folder, or such as s3://bucket/prefix
+    #[arg(long, value_name = "PLACE")]
+    from: Option<String>,
     /// The folder to restore to; the data folder, unless it is named
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
@@ -99,7 +110,9 @@ pub(crate) fn take(command: &TakeCommand) -> Result<()> {
     bar.0.finish_and_clear();
     let manifest = found.manifest.clone()?;
     if command.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&found))?);
+        let mut taken = as_json(&found.name, &found.manifest);
+        taken["path"] = json!(found.path);
+        println!("{}", serde_json::to_string_pretty(&taken)?);
         return Ok(());
     }
     println!(
@@ -115,32 +128,40 @@ pub(crate) fn take(command: &TakeCommand) -> Result<()> {
 
 /// Lists the backups there are.
 pub(crate) fn list(command: &ListCommand) -> Result<()> {
-    let target = target(&command.settings);
-    let mut all = target.list()?;
-    if command.verify {
-        for found in &mut all {
-            found.manifest = found.verify();
-        }
+    let place = Place::new(&command.settings, command.from.as_deref())?;
+    let mut all = place.list()?;
+    if command.verify
+        && let Place::Folder(target) = &place
+    {
+        all = target.list()?.iter().map(|found| (found.name.clone(), found.verify())).collect();
     }
     if command.json {
-        println!("{}", serde_json::to_string_pretty(&all.iter().map(as_json).collect::<Vec<_>>())?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(
+                &all.iter().map(|(name, manifest)| as_json(name, manifest)).collect::<Vec<_>>()
+            )?
+        );
     } else if all.is_empty() {
-        println!("there is no backup in {}; take one with `tallybook backup`", target.folder().display());
+        println!("there is no backup in {place}; take one with `tallybook backup`");
     } else {
         println!("{}", table(&all));
     }
-    match all.iter().filter(|found| found.manifest.is_err()).count() {
+    match all.iter().filter(|(_, manifest)| manifest.is_err()).count() {
         0 => Ok(()),
         damaged => bail!("{damaged} of {} backups are damaged; take a new one, and remove them", all.len()),
     }
 }
 
-fn table(all: &[Found]) -> Table {
+/// A backup, and what is in it or why that cannot be said.
+type Listed = (BackupName, tallybook_backup::Result<Manifest>);
+
+fn table(all: &[Listed]) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_BORDERS_ONLY).set_header(["backup", "taken", "files", "size", "by itself", ""]);
-    for found in all {
-        let name = found.name.to_string();
-        match &found.manifest {
+    for (name, manifest) in all {
+        let name = name.to_string();
+        match manifest {
             Ok(manifest) => table.add_row([
                 name,
                 manifest.taken_at.chars().take(19).collect::<String>() + "Z",
@@ -160,9 +181,9 @@ fn table(all: &[Found]) -> Table {
     table
 }
 
-fn as_json(found: &Found) -> serde_json::Value {
-    let mut value = json!({ "name": found.name.to_string(), "path": found.path });
-    match &found.manifest {
+fn as_json(name: &BackupName, manifest: &tallybook_backup::Result<Manifest>) -> serde_json::Value {
+    let mut value = json!({ "name": name.to_string() });
+    match manifest {
         Ok(manifest) => {
             value["taken_at"] = json!(manifest.taken_at);
             value["files"] = json!(manifest.files.len());
@@ -175,23 +196,68 @@ fn as_json(found: &Found) -> serde_json::Value {
     value
 }
 
+/// Where backups are looked for.
+enum Place {
+    Folder(Target),
+    Remote(Remote, String),
+}
+
+impl Place {
+    fn new(settings: &Settings, from: Option<&str>) -> Result<Self> {
+        Ok(match from {
+            Some(url) if url.contains("://") => Self::Remote(remote(url)?, url.to_owned()),
+            Some(folder) => Self::Folder(Target::new(folder)),
+            None => Self::Folder(target(settings)),
+        })
+    }
+
+    /// The newest first.
+    fn list(&self) -> Result<Vec<Listed>> {
+        Ok(match self {
+            Self::Folder(target) => target.list()?.into_iter().map(|found| (found.name, found.manifest)).collect(),
+            Self::Remote(remote, _) => remote.list()?,
+        })
+    }
+
+    /// The backup that is asked for; from elsewhere, it is fetched into the folder of backups that is restored to.
+    fn find(&self, command: &RestoreCommand, to: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
+        let is_asked_for = |(name, manifest): &Listed| match (&command.name, manifest) {
+            (Some(asked), _) => name == asked,
+            (None, Ok(manifest)) => {
+                command.at.is_none_or(|at| manifest.taken_at().is_ok_and(|taken_at| taken_at <= at))
+            }
+            (None, Err(_)) => false,
+        };
+        let missing = || anyhow!("there is no such backup in {self}; `tallybook backups` lists them");
+        let (name, _) = self.list()?.into_iter().find(is_asked_for).ok_or_else(missing)?;
+        Ok(match self {
+            Self::Folder(target) => target.list()?.into_iter().find(|found| found.name == name).ok_or_else(missing)?,
+            Self::Remote(remote, _) => remote.fetch(&name, &Target::new(to.join("backups")), progress)?,
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(target) => write!(f, "{}", target.folder().display()),
+            Self::Remote(_, url) => f.write_str(url),
+        }
+    }
+}
+
 /// Puts a backup back into a folder that has none of it.
 pub(crate) fn restore(command: &RestoreCommand) -> Result<()> {
     let settings = &command.settings;
-    let target = target(settings);
-    let folder = target.folder().display();
-    let found = match &command.name {
-        Some(name) => target.list()?.into_iter().find(|found| found.name == *name),
-        None => target.newest(command.at)?.map(|(found, _)| found),
-    };
-    let found = found.ok_or_else(|| anyhow!("there is no such backup in {folder}; `tallybook backups` lists them"))?;
+    let to = command.to.as_ref().unwrap_or(&settings.data_dir);
+    let place = Place::new(settings, command.from.as_deref())?;
+    let bar = Bar::new();
+    let found = place.find(command, to, &mut |progress| bar.show(&progress))?;
     if settings.use_db == Backend::Postgres {
         let restored = tallybook_backup::restore_postgres(&found, database_url(settings)?)?;
         println!("{}: {} in the database of DATABASE_URL", found.name, ByteSize(restored.bytes));
         return Ok(());
     }
-    let to = command.to.as_ref().unwrap_or(&settings.data_dir);
-    let bar = Bar::new();
     let restored = tallybook_backup::restore(&found, to, &mut |progress| bar.show(&progress))
         .with_context(|| format!("nothing was restored of {}", found.name))?;
     bar.0.finish_and_clear();
@@ -232,11 +298,23 @@ fn options(settings: &BackupSettings, cancel: Cancel) -> TakeOptions {
 /// Takes one backup of whatever the store is.
 fn take_one(settings: &Settings, options: &TakeOptions, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
     let target = target(settings);
-    Ok(match settings.use_db {
+    let found = match settings.use_db {
         Backend::Sqlite => tallybook_backup::take(&settings.data_dir, &target, options, progress)?,
         Backend::Postgres => tallybook_backup::take_postgres(database_url(settings)?, &target, options)?,
         Backend::Memory => bail!("USE_DB=memory keeps nothing that could be backed up"),
-    })
+    };
+    if let Some(url) = &settings.backups.backup_upload {
+        let remote = remote(url)?;
+        remote
+            .upload(&found, progress)
+            .with_context(|| format!("{} is here, and was not sent", found.path.display()))?;
+        remote.prune(options.keep)?;
+    }
+    Ok(found)
+}
+
+fn remote(url: &str) -> Result<Remote> {
+    Ok(Remote::open(url, std::env::vars())?)
 }
 
 fn database_url(settings: &Settings) -> Result<&str> {
