@@ -11,7 +11,7 @@ use tallybook_core::{Timestamp, hash_bytes};
 use crate::{FileError, InputFile};
 
 /// The shortest time between two notes.
-const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_millis(200);
 
 /// How much of a file is done with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
