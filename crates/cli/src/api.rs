@@ -10,7 +10,7 @@ use reqwest::{Client, Method, Response};
 use serde_json::Value;
 use tallybook_backends::Backend;
 use tallybook_core::{ErrorKind, Store};
-use tallybook_runner::{Courier, Spool};
+use tallybook_runner::{ArtifactLimits, Artifacts, Courier, Spool};
 use tallybook_server::{Options, Server, Token};
 use tallybook_telemetry::{Fold, FoldOptions};
 use tallybook_writer::Writer;
@@ -158,6 +158,7 @@ impl Own {
             api_addr: here,
             api_token: Some(Token::new(secret)?),
             probe_targets: false,
+            artifacts: Some(Artifacts::of(&settings.data_dir, ArtifactLimits::default())),
             ..Options::default()
         };
         let server = Server::bind(options, store.clone(), writer.clone()).await?;

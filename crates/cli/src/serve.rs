@@ -143,6 +143,7 @@ fn server_options(settings: &Settings) -> Result<Options> {
             max_decompressed_bytes: bytes(settings.otlp_max_decompressed),
             ..Limits::default()
         },
+        artifacts: Some(Artifacts::of(&settings.data_dir, ArtifactLimits::default())),
         ..Options::default()
     })
 }

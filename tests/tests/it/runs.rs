@@ -99,6 +99,81 @@ async fn a_server_elsewhere_records_with_a_token_and_gets_artifacts() -> Result<
     assert_eq!(jobs.spooled(), 0);
     let rows = sqlite3(&setup.database(), "SELECT status FROM executions")?;
     assert_eq!(rows, [json!({"status": "completed"})]);
+    let kept = sqlite3(&setup.database(), "SELECT sha256, size, mime FROM artifact")?;
+    assert_eq!((&kept[0]["size"], &kept[0]["mime"]), (&json!(9), &json!("text/plain; charset=utf-8")));
+    let sha256 = kept[0]["sha256"].as_str().unwrap_or_default();
+    let content = |data_dir: &std::path::Path| data_dir.join("artifacts").join(&sha256[..2]).join(sha256);
+    assert_eq!(fs::read(content(setup.data_dir()))?, b"all well\n");
+    assert!(!content(&jobs.home().join("data")).exists(), "the server has it");
+    let download = jobs.tallybook(&[
+        "executions",
+        "artifacts",
+        "last",
+        "--download",
+        "got",
+        "--server",
+        &address,
+        "--token",
+        "letmein",
+    ])?;
+    let output = { download }.output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read(jobs.home().join("got/report.txt"))?, b"all well\n");
+    server.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn executions_are_shown_with_and_without_a_server() -> Result<()> {
+    let setup = Setup::new()?;
+    let jobs = Jobs::beside(&setup)?;
+    jobs.run(&["--name", "nightly"], STEPS)?;
+    let told = |arguments: &[&str]| -> Result<String> {
+        let output = jobs.tallybook(&[&["executions"], arguments].concat())?.output()?;
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let check = || -> Result<()> {
+        let list = told(&[])?;
+        assert!(list.contains("nightly") && list.contains("failed") && list.contains("3/3"), "{list}");
+        let one = told(&["show", "last"])?;
+        for part in ["✓ build", "✗ test", "2 tests failed", "✓ pack", "rows=120", "a.rs:3: old"] {
+            assert!(one.contains(part), "`{part}` is not in {one}");
+        }
+        let lines = told(&["logs", "last", "--plain"])?;
+        assert!(lines.contains("  indented\n\nred\n") && lines.ends_with("no end\n"), "{lines}");
+        assert_eq!(told(&["logs", "last", "--search", "OOPS"])?, "oops\n");
+        assert!(told(&["stats"])?.contains("nightly"));
+        let json: serde_json::Value = serde_json::from_str(&told(&["--json", "--status", "failed"])?)?;
+        assert_eq!(json[0]["exit_code"], 3);
+        Ok(())
+    };
+    check()?;
+    let server = setup.start().await?;
+    check()?;
+    server.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_cancelled_with_and_without_a_server() -> Result<()> {
+    let setup = Setup::new()?;
+    let jobs = Jobs::beside(&setup)?;
+    let cancel = async |status: &str| -> Result<()> {
+        let job = jobs.start(&[], "echo begun; : > begun; sleep 300")?;
+        until("the start", async || Ok(jobs.home().join("begun").exists())).await?;
+        fs::remove_file(jobs.home().join("begun"))?;
+        until("the cancel", async || {
+            let cancel = jobs.tallybook(&["executions", "cancel", "last"])?.output()?;
+            Ok(cancel.status.success())
+        })
+        .await?;
+        assert_eq!(job.end()?.code(), Some(143));
+        let last = Recorded::all(&setup.database())?.pop().expect("there is one");
+        assert_eq!(last.status(), status);
+        Ok(())
+    };
+    cancel("cancelled").await?;
+    let server = setup.start().await?;
+    cancel("cancelled").await?;
     server.stop().await
 }
 

@@ -1,5 +1,6 @@
 //! The JSON API: one module per resource, each with its handlers, its filters and the shape of its answers.
 
+mod artifacts;
 mod attributes;
 mod body;
 mod complexity;
@@ -43,6 +44,7 @@ use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tallybook_core::{Store, Timestamp};
+use tallybook_runner::Artifacts;
 use tallybook_writer::Writer;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -72,6 +74,8 @@ pub(crate) struct Api {
     probing: Probing,
     alerts: Alerts,
     executions: Executions,
+    /// Where contents of artifacts lie; a server without a data folder has none.
+    artifacts: Option<Artifacts>,
     started: Timestamp,
     stopping: CancellationToken,
     scans: Arc<Semaphore>,
@@ -115,7 +119,12 @@ impl Api {
         let scans = Arc::new(Semaphore::new(CONCURRENT_SCANS));
         let started = Timestamp::now();
         let executions = Executions::new(store.clone(), writer.clone());
-        Self { store, writer, receiver, probing, alerts, executions, started, stopping, scans, exposition, sql, doctor }
+        Self { store, writer, receiver, probing, alerts, executions, artifacts: None, started, stopping, scans, exposition, sql, doctor }
+    }
+
+    /// The same, with contents of artifacts.
+    pub(crate) fn with_artifacts(self, artifacts: Option<Artifacts>) -> Self {
+        Self { artifacts, ..self }
     }
 
     pub(crate) fn router(self, guard: Guard) -> Router {
@@ -145,6 +154,7 @@ impl Api {
             .route("/openapi.json", get(openapi::get))
             .merge(sql::router())
             .merge(executions::router())
+            .merge(artifacts::router())
             .merge(ticks::router())
             .merge(pings::router());
         Router::new()

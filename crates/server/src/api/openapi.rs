@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
-    attributes, complexity, dead_letters, doctor, executions, exposition, growth, high, logs, metrics, overview, pings,
+    artifacts, attributes, complexity, dead_letters, doctor, executions, exposition, growth, high, logs, metrics, overview, pings,
     retention, services, span_patterns, spans, sql, stats, status, templates, ticks, unread,
 };
 
@@ -81,6 +81,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     document.merge(sql::Document::openapi());
     document.merge(ticks::Document::openapi());
     document.merge(executions::Document::openapi());
+    document.merge(artifacts::Document::openapi());
     let document = document.to_pretty_json().expect("the document is made of texts and numbers");
     document + "\n"
 });
