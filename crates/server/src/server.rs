@@ -74,7 +74,15 @@ impl Server {
         let [grpc_listener, http_listener, api_listener] = listen(&options).await?;
         let addresses = Addresses { otlp_grpc: grpc_listener.0, otlp_http: http_listener.0, api: api_listener.0 };
         let Options {
-            api_token: token, otlp_cors_origins, probe_targets, own_database, databases, doctor, artifacts, limits, ..
+            api_token: token,
+            otlp_cors_origins,
+            probe_targets,
+            own_database,
+            databases,
+            doctor,
+            artifacts,
+            limits,
+            ..
         } = options;
         let databases = databases.map(Databases::new);
         let sql = Sql::new(token.is_some(), own_database, databases.clone());

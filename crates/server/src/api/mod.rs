@@ -119,7 +119,21 @@ impl Api {
         let scans = Arc::new(Semaphore::new(CONCURRENT_SCANS));
         let started = Timestamp::now();
         let executions = Executions::new(store.clone(), writer.clone());
-        Self { store, writer, receiver, probing, alerts, executions, artifacts: None, started, stopping, scans, exposition, sql, doctor }
+        Self {
+            store,
+            writer,
+            receiver,
+            probing,
+            alerts,
+            executions,
+            artifacts: None,
+            started,
+            stopping,
+            scans,
+            exposition,
+            sql,
+            doctor,
+        }
     }
 
     /// The same, with contents of artifacts.

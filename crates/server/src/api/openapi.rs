@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
-    artifacts, attributes, complexity, dead_letters, doctor, executions, exposition, growth, high, logs, metrics, overview, pings,
-    retention, services, span_patterns, spans, sql, stats, status, templates, ticks, unread,
+    artifacts, attributes, complexity, dead_letters, doctor, executions, exposition, growth, high, logs, metrics,
+    overview, pings, retention, services, span_patterns, spans, sql, stats, status, templates, ticks, unread,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
