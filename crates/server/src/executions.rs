@@ -119,18 +119,21 @@ impl Executions {
             }
         }
         let Some(mut tracker) = tracker else { return Err(refused.map_or(NotTaken::Unknown, NotTaken::Event)) };
-        let is_newest = self.commit(tracker.take()).await?;
-        let taken = Taken {
-            accepted,
-            duplicate,
-            execution: tracker.execution().clone(),
-            next: tracker.last_event() + 1,
-            refused,
-        };
-        if is_newest && !taken.execution.status.is_final() {
+        if !self.commit(tracker.take()).await? {
+            // Some rows, of this request or of others in its commit, were older than what the store had.
+            let stored = Tracker::load(&*self.store, id).await?.ok_or(NotTaken::Unknown)?;
+            let state = |of: &Tracker| (of.last_event(), of.execution().status);
+            if state(&stored) != state(&tracker) {
+                (accepted, duplicate) = (0, accepted + duplicate);
+            }
+            tracker = stored;
+        }
+        let execution = tracker.execution().clone();
+        let next = tracker.last_event() + 1;
+        if !execution.status.is_final() {
             *slot = Some(tracker);
         }
-        Ok(taken)
+        Ok(Taken { accepted, duplicate, execution, next, refused })
     }
 
     /// Asks whoever runs an execution to end it. One that nobody has begun, or that is ended by `force` because its runner is
