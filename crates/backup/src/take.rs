@@ -75,12 +75,12 @@ pub fn take(
         return Err(Error::new(ErrorKind::Statement, context));
     }
     entries.sort_by(|one, other| one.path.cmp(&other.path));
-    finish(unfinished, target, options.keep, Manifest::new(time, begun, entries))
+    finish(unfinished, target, options.keep, &Manifest::new(time, begun, entries))
 }
 
 /// Gives a backup its name; then others may go.
-pub(crate) fn finish(unfinished: Unfinished, target: &Target, keep: Keep, manifest: Manifest) -> Result<Found> {
-    let found = unfinished.publish(&manifest)?;
+pub(crate) fn finish(unfinished: Unfinished, target: &Target, keep: Keep, manifest: &Manifest) -> Result<Found> {
+    let found = unfinished.publish(manifest)?;
     let now = manifest.taken_at()?;
     target.clear(now.earlier(UNFINISHED_KEPT))?;
     prune(target, keep, now)?;

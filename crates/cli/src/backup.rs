@@ -19,6 +19,7 @@ use tracing::{error, info};
 use crate::settings::Settings;
 
 /// How backups are taken and kept.
+#[expect(clippy::struct_field_names, reason = "each is named like its setting")]
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BackupSettings {
     /// The folder of backups; `backups` in the data folder, unless it is named

@@ -112,9 +112,9 @@ fn table(rows: &Rows) -> Table {
 
 /// RFC 4180. A blob is Base64, as in JSON.
 fn csv(rows: &Rows) -> String {
-    let field = |text: &str| match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
+    let field = |text: &str| {
+        let quoted = text.contains([',', '"', '\n', '\r']);
+        if quoted { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
     };
     let value = |value: &Value| match (value, to_json(value)) {
         (Value::Blob(_), json) => field(json["base64"].as_str().unwrap_or_default()),

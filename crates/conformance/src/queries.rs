@@ -63,7 +63,9 @@ fn condition(fixtures: &mut Fixtures, table: &Table, column: &Column, rows: &[Ro
         // Summaries and bytes are not compared, and JSON only with null and by a part of its text.
         (ColumnType::Json, 0) => Some(Condition::Equals(name, Value::Null)),
         (ColumnType::Json, 1) => Some(Condition::Differs(name, Value::Null)),
-        (ColumnType::Json, 7) => Some(part_of(fixtures, name, &any_value, Condition::ContainsExactly)),
+        (ColumnType::Json, 7) | (ColumnType::Text, 8) => {
+            Some(part_of(fixtures, name, &any_value, Condition::ContainsExactly))
+        }
         (ColumnType::Sketch | ColumnType::Histogram | ColumnType::Bytes | ColumnType::Json, _) => None,
         (_, 0) => Some(Condition::Equals(name, any_value(fixtures))),
         (_, 1) => Some(Condition::Differs(name, any_value(fixtures))),
@@ -78,7 +80,6 @@ fn condition(fixtures: &mut Fixtures, table: &Table, column: &Column, rows: &[Ro
             (value != Value::Null).then(|| bound(name, value))
         }
         (ColumnType::Text, 7) => Some(part_of(fixtures, name, &any_value, Condition::Contains)),
-        (ColumnType::Text, 8) => Some(part_of(fixtures, name, &any_value, Condition::ContainsExactly)),
         _ => None,
     }
 }

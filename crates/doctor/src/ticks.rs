@@ -30,7 +30,8 @@ pub(crate) fn examine(options: &Options, report: &mut Report) {
     let days: BTreeSet<Timestamp> = files.iter().filter_map(|file| day_of(file)).collect();
     gaps(&days, report);
     if options.full {
-        let databases = files.iter().filter(|file| day_of(file).is_some() && name_of(file).ends_with(".db"));
+        let is_database = |file: &Path| day_of(file).is_some() && file.extension().is_some_and(|end| end == "db");
+        let databases = files.iter().filter(|file| is_database(file));
         let mut sound = 0;
         for file in databases {
             match databases::sound(file) {

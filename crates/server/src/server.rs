@@ -102,18 +102,9 @@ impl Server {
         let targets = PingTargets::new(stored);
         let probing = Probing::new(targets, writer.clone(), alerts.clone(), probe_targets);
         let (probing, pump) = probing.map_err(|error| StartError::Setting(error.to_string()))?;
-        let api = Api::new(
-            store,
-            writer,
-            receiver.clone(),
-            probing.clone(),
-            alerts.clone(),
-            sql,
-            doctor,
-            &counters,
-            stopping.clone(),
-        )
-        .with_artifacts(artifacts);
+        let api =
+            Api::new(store, writer, receiver.clone(), probing.clone(), alerts.clone(), &counters, stopping.clone())
+                .with_files(artifacts, sql, doctor);
         Ok(Self {
             addresses,
             limits,

@@ -32,7 +32,7 @@ pub struct AskLimits {
 /// `Denied` or `ReadOnly` for anything that is no read, `TimeLimit` and `TooLarge` past the limits.
 pub fn ask(path: &Path, sql: &str, params: &Params, limits: AskLimits) -> Result<Rows> {
     let connection =
-        open_reader(path, CACHE_KIB).map_err(|error| Error::from(error).in_front(path.display().to_string()))?;
+        open_reader(path, CACHE_KIB).map_err(|error| Error::from(error).in_front(&path.display().to_string()))?;
     let mut controlled = control::read_only(connection)?;
     let ends = Ends { deadline: Some(Instant::now() + limits.time), cancel: None };
     let statements = Statements::default();

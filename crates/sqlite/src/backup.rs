@@ -1,6 +1,7 @@
 //! A copy of a database as it is at one moment, taken while others read and write it, and looked at before it counts.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
 use std::thread;
@@ -129,7 +130,8 @@ fn uri(path: &Path) -> String {
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
-            other => uri.push_str(&format!("%{other:02X}")),
+            // A text takes all that is written to it.
+            other => drop(write!(uri, "%{other:02X}")),
         }
     }
     uri + "?mode=ro&immutable=1"
@@ -226,7 +228,7 @@ fn rows(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
 }
 
 fn of_file(error: rusqlite::Error, path: &Path) -> Error {
-    Error::from(error).in_front(path.display().to_string())
+    Error::from(error).in_front(&path.display().to_string())
 }
 
 impl Engine {

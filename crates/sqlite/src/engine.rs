@@ -274,7 +274,7 @@ impl Engine {
     pub fn batch(&self, steps: Vec<Step>) -> Result<Vec<Answer>> {
         self.share(false, move |tx| {
             let step = |(at, step)| {
-                let in_step = |error: Error| error.in_front(format!("step {}", at + 1));
+                let in_step = |error: Error| error.in_front(&format!("step {}", at + 1));
                 tx.step(step).map_err(in_step)
             };
             steps.iter().enumerate().map(step).collect()

@@ -127,7 +127,7 @@ impl Error {
     }
 
     /// Says where it happened.
-    pub(crate) fn in_front(self, place: String) -> Self {
+    pub(crate) fn in_front(self, place: &str) -> Self {
         Self { context: format!("{place}: {}", self.context).into(), ..self }
     }
 

@@ -67,7 +67,7 @@ impl<'c> Runner<'c> {
     ) -> Result<Vec<String>> {
         let mut statement = self.prepare(sql)?;
         params::bind(&mut statement, params)?;
-        let columns = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns = statement.column_names().map(str::to_owned).collect();
         let mut answer = statement.raw_query();
         let mut read = 0;
         while let Some(row) = answer.next().map_err(|error| self.refused(error))? {
@@ -152,5 +152,5 @@ fn allowed(statement: &rusqlite::Statement<'_>) -> Result<()> {
 }
 
 fn in_script(done: &Scripted, error: Error) -> Error {
-    error.in_front(format!("statement {}", done.statements + 1))
+    error.in_front(&format!("statement {}", done.statements + 1))
 }

@@ -60,7 +60,6 @@ impl Filter {
             Condition::Equals(_, value) if rank(column) == rank_of(value) => {
                 self.push(format!("{name} = ?"), [value.clone()]);
             }
-            Condition::Equals(..) => self.push(never(), []),
             Condition::Differs(_, Value::Null) => self.push(some(), []),
             Condition::Differs(_, value) if rank(column) == rank_of(value) => {
                 self.push(format!("{name} IS NOT ?"), [value.clone()]);
@@ -83,7 +82,7 @@ impl Filter {
             Condition::ContainsExactly(_, part) if rank(column) == 2 => {
                 self.push(format!("instr({name}, ?) > 0"), [Value::from(part.as_str())]);
             }
-            Condition::ContainsExactly(..) => self.push(never(), []),
+            Condition::Equals(..) | Condition::ContainsExactly(..) => self.push(never(), []),
         }
     }
 

@@ -69,7 +69,7 @@ pub(crate) async fn keep_clean(store: Arc<dyn Store>, artifacts: Artifacts, spoo
         match clean(store.as_ref(), &artifacts, &spool, false).await {
             Ok(Swept { artifacts: 0, .. }) => {}
             Ok(Swept { artifacts, bytes }) => {
-                tracing::info!(artifacts, bytes, "artifacts whose time is over are removed")
+                tracing::info!(artifacts, bytes, "artifacts whose time is over are removed");
             }
             Err(error) => tracing::warn!(%error, "artifacts could not be cleaned up"),
         }

@@ -110,8 +110,6 @@ impl Api {
         receiver: Receiver,
         probing: Probing,
         alerts: Alerts,
-        sql: Sql,
-        doctor: Option<tallybook_doctor::Options>,
         counters: &Counters,
         stopping: CancellationToken,
     ) -> Self {
@@ -131,14 +129,19 @@ impl Api {
             stopping,
             scans,
             exposition,
-            sql,
-            doctor,
+            sql: Sql::new(false, None, None),
+            doctor: None,
         }
     }
 
-    /// The same, with contents of artifacts.
-    pub(crate) fn with_artifacts(self, artifacts: Option<Artifacts>) -> Self {
-        Self { artifacts, ..self }
+    /// The same, with what a data folder brings.
+    pub(crate) fn with_files(
+        self,
+        artifacts: Option<Artifacts>,
+        sql: Sql,
+        doctor: Option<tallybook_doctor::Options>,
+    ) -> Self {
+        Self { artifacts, sql, doctor, ..self }
     }
 
     pub(crate) fn router(self, guard: Guard) -> Router {

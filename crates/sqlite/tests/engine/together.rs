@@ -7,8 +7,10 @@ use tallybook_sqlite::{Ack, Engine, ErrorKind};
 
 use crate::support::{Fixture, INSERT};
 
+type Call<T> = Box<dyn FnOnce(&Engine) -> T + Send>;
+
 /// Has every caller wait behind a call that holds the writer, so that all are served together.
-fn at_once<T: Send + 'static>(engine: &Engine, calls: Vec<Box<dyn FnOnce(&Engine) -> T + Send>>) -> Vec<T> {
+fn at_once<T: Send + 'static>(engine: &Engine, calls: Vec<Call<T>>) -> Vec<T> {
     let (holds, callers) = (Arc::new(Barrier::new(2)), calls.len());
     let held = {
         let (engine, holds) = (engine.clone(), holds.clone());
@@ -43,7 +45,7 @@ fn at_once<T: Send + 'static>(engine: &Engine, calls: Vec<Box<dyn FnOnce(&Engine
     running.into_iter().map(|running| running.join().unwrap()).collect()
 }
 
-fn insert(name: &'static str) -> Box<dyn FnOnce(&Engine) -> Result<u64, ErrorKind> + Send> {
+fn insert(name: &'static str) -> Call<Result<u64, ErrorKind>> {
     Box::new(move |engine| engine.execute(INSERT, (name,)).map(|done| done.rows).map_err(|error| error.kind()))
 }
 
@@ -60,7 +62,7 @@ fn calls_that_wait_together_share_one_commit() {
 #[test]
 fn one_that_fails_harms_none_of_those_that_share_its_commit() {
     let fixture = Fixture::new();
-    let transaction = |fails: bool| -> Box<dyn FnOnce(&Engine) -> Result<u64, ErrorKind> + Send> {
+    let transaction = |fails: bool| -> Call<Result<u64, ErrorKind>> {
         Box::new(move |engine| {
             let done = engine.transaction(move |tx| {
                 let name = if fails { "undone" } else { "done" };
@@ -71,7 +73,7 @@ fn one_that_fails_harms_none_of_those_that_share_its_commit() {
             done.map_err(|error| error.kind())
         })
     };
-    let panics: Box<dyn FnOnce(&Engine) -> Result<u64, ErrorKind> + Send> = Box::new(|engine| {
+    let panics: Call<Result<u64, ErrorKind>> = Box::new(|engine| {
         let done = engine.transaction(|tx| {
             tx.execute(INSERT, ("undone",))?;
             panic!("a defect of the caller")
@@ -108,7 +110,7 @@ fn a_full_database_fails_the_calls_that_need_room_and_no_others() {
         connection.pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))
     });
     full.unwrap().unwrap();
-    let large: Box<dyn FnOnce(&Engine) -> Result<u64, ErrorKind> + Send> = Box::new(|engine| {
+    let large: Call<Result<u64, ErrorKind>> = Box::new(|engine| {
         let done = engine.execute(INSERT, ("x".repeat(1 << 20),));
         done.map(|done| done.rows).map_err(|error| error.kind())
     });

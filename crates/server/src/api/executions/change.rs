@@ -86,9 +86,7 @@ pub(crate) async fn create(
     let event = ExecutionEvent { number: 1, at: Timestamp::now(), kind: ExecutionEventKind::Created(new) };
     match api.executions.take(&id, vec![event]).await {
         Ok(taken) => Ok((StatusCode::CREATED, Json(taken.execution.into()))),
-        Err(NotTaken::Id(defect)) | Err(NotTaken::Event(EventError::Defect(defect))) => {
-            Err(ApiError::invalid_body(defect))
-        }
+        Err(NotTaken::Id(defect) | NotTaken::Event(EventError::Defect(defect))) => Err(ApiError::invalid_body(defect)),
         Err(not_taken) => Err(failure(&id, not_taken)),
     }
 }

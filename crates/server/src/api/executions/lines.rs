@@ -94,13 +94,12 @@ impl Reader {
     /// The next chunks; none at the end of what there is.
     pub(super) async fn chunks(&mut self, store: &dyn Store) -> Result<Vec<LogChunk>> {
         let number = |line: u64| i64::try_from(line).unwrap_or(i64::MAX);
-        let first = match self.chunk {
-            Some(first) => first,
-            None => {
-                let before = Condition::AtMost("first_line", number(self.next).into());
-                let query = self.query(before, 1).sort("first_line", true);
-                store.list::<LogChunk>(&query).await?.items.first().map_or(self.next, |chunk| chunk.first_line)
-            }
+        let first = if let Some(first) = self.chunk {
+            first
+        } else {
+            let before = Condition::AtMost("first_line", number(self.next).into());
+            let query = self.query(before, 1).sort("first_line", true);
+            store.list::<LogChunk>(&query).await?.items.first().map_or(self.next, |chunk| chunk.first_line)
         };
         let mut query = self.query(Condition::AtLeast("first_line", number(first).into()), CHUNKS);
         if let Some(step) = self.wanted.step {
