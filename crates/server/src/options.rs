@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tallybook_mirror::Mirror;
+
 use crate::StartError;
 
 /// Where a server listens, who may use it, and how much it takes.
@@ -28,6 +30,8 @@ pub struct Options {
     pub databases: Option<PathBuf>,
     /// What `GET /api/v1/doctor` looks at, where the store is SQLite.
     pub doctor: Option<tallybook_doctor::Options>,
+    /// What follows the store, where anything does: its state is told, and it takes orders.
+    pub mirror: Option<Mirror>,
     /// How much is taken.
     pub limits: Limits,
 }
@@ -98,6 +102,7 @@ impl Default for Options {
             own_database: None,
             databases: None,
             doctor: None,
+            mirror: None,
             limits: Limits::default(),
         }
     }

@@ -74,7 +74,15 @@ impl Server {
         let [grpc_listener, http_listener, api_listener] = listen(&options).await?;
         let addresses = Addresses { otlp_grpc: grpc_listener.0, otlp_http: http_listener.0, api: api_listener.0 };
         let Options {
-            api_token: token, otlp_cors_origins, probe_targets, own_database, databases, doctor, limits, ..
+            api_token: token,
+            otlp_cors_origins,
+            probe_targets,
+            own_database,
+            databases,
+            doctor,
+            mirror,
+            limits,
+            ..
         } = options;
         let databases = databases.map(Databases::new);
         let sql = Sql::new(token.is_some(), own_database, databases.clone());
@@ -97,6 +105,7 @@ impl Server {
         let api = Api::new(
             store,
             writer,
+            mirror,
             receiver.clone(),
             probing.clone(),
             alerts.clone(),
