@@ -5,12 +5,15 @@ use std::{env, ffi::OsString};
 use anyhow::{Result, bail};
 use cargo_metadata::Metadata;
 
-use crate::{checkout::Checkout, command::run as run_command, postgres::Cluster};
+use crate::{checkout::Checkout, clickhouse, command::run as run_command, postgres::Cluster};
 
 const PACKAGE: &str = "tallybook-benches";
 /// The benchmarks that need a PostgreSQL.
 const WITH_POSTGRES: [&str; 2] = ["series", "stores"];
 const DATABASE_URL: &str = "DATABASE_URL";
+/// The benchmark that needs a ClickHouse.
+const MIRROR: &str = "mirror";
+const MIRROR_URL: &str = "MIRROR_URL";
 
 /// Takes a name and its arguments. Builds the server as a user would, then runs the benchmark with `TALLYBOOK_BIN` set to it.
 pub(crate) fn run(checkout: &Checkout, words: &[OsString]) -> Result<()> {
@@ -31,6 +34,11 @@ pub(crate) fn run(checkout: &Checkout, words: &[OsString]) -> Result<()> {
     let cluster = if needs_one { Some(Cluster::start(&[])?) } else { None };
     if let Some(cluster) = &cluster {
         benchmark.env(DATABASE_URL, format!("{}/postgres?sslmode=disable", cluster.url()));
+    }
+    let server =
+        if name == MIRROR && env::var_os(MIRROR_URL).is_none() { Some(clickhouse::Server::start()?) } else { None };
+    if let Some(server) = &server {
+        benchmark.env(MIRROR_URL, format!("{}/bench", server.url()));
     }
     run_command(&mut benchmark)
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use sha2::{Digest, Sha256};
 
-use crate::command::cargo;
+use crate::{command::cargo, setup};
 
 /// The workspace this runs in.
 #[derive(Debug)]
@@ -59,7 +59,9 @@ impl Checkout {
 
     /// The virtual environment with exactly these requirements.
     pub(crate) fn python_environment(&self) -> Result<PathBuf> {
-        environment("python", &self.requirements())
+        let requirements = self.requirements();
+        let alone = requirements.with_file_name(setup::ALONE);
+        environment("python", &[requirements, alone])
     }
 
     /// The pinned packages of npm: a folder with package.json and package-lock.json.
@@ -69,7 +71,7 @@ impl Checkout {
 
     /// The folder whose `node_modules` are exactly these packages.
     pub(crate) fn node_environment(&self) -> Result<PathBuf> {
-        environment("node", &self.node_packages().join("package-lock.json"))
+        environment("node", &[self.node_packages().join("package-lock.json")])
     }
 
     /// What tests learn about this machine: where the server's binary, Python and Node's packages are.
@@ -82,11 +84,14 @@ impl Checkout {
     }
 }
 
-/// The place in the cache of what is made from the list of packages at `pinned`. Its name holds their hash, so that two
+/// The place in the cache of what is made from the lists of packages at `pinned`. Its name holds their hash, so that two
 /// checkouts with different lists never change each other's.
-fn environment(kind: &str, pinned: &Path) -> Result<PathBuf> {
-    let packages = fs::read(pinned).with_context(|| format!("cannot read {}", pinned.display()))?;
-    let hash = hex::encode(Sha256::digest(packages));
+fn environment(kind: &str, pinned: &[PathBuf]) -> Result<PathBuf> {
+    let mut packages = Sha256::new();
+    for list in pinned {
+        packages.update(fs::read(list).with_context(|| format!("cannot read {}", list.display()))?);
+    }
+    let hash = hex::encode(packages.finalize());
     Ok(cache()?.join(format!("{kind}-{}", &hash[..16])))
 }
 

@@ -9,6 +9,7 @@ use crate::checkout::Checkout;
 
 mod bench;
 mod checkout;
+mod clickhouse;
 mod command;
 mod counts;
 mod migrations;

@@ -1,5 +1,5 @@
-//! What the tests need beside Rust: Python with the packages of requirements.txt, Node with those of node/package.json,
-//! the sqlite3 command line tool, and PostgreSQL.
+//! What the tests need beside Rust: Python with the packages of requirements.txt and an engine of ClickHouse, Node with
+//! those of node/package.json, the sqlite3 command line tool, PostgreSQL, and a ClickHouse as old as Debian's.
 
 use std::{
     fs::{self, File},
@@ -13,6 +13,7 @@ use fs4::fs_std::FileExt;
 
 use crate::{
     checkout::Checkout,
+    clickhouse,
     command::{self, succeeds},
     postgres,
 };
@@ -24,7 +25,11 @@ const PYTHON_PROBE: &str = "import ensurepip, sys, venv; sys.exit(sys.version_in
 const NODE_PROBE: &str = "process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)";
 
 /// Finds the package in the environment, which breaks when the Python it was made with is replaced.
-const PACKAGE_PROBE: &str = "import importlib.util as u, sys; sys.exit(u.find_spec('schemathesis') is None)";
+const PACKAGE_PROBE: &str =
+    "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ['schemathesis', 'chdb'])))";
+
+/// Packages that do without what they bring along.
+pub(crate) const ALONE: &str = "requirements-alone.txt";
 
 /// The file that says that an environment is complete.
 const STAMP: &str = "complete";
@@ -52,6 +57,9 @@ fn missing_packages() -> Vec<&'static str> {
     }
     if !succeeds(Command::new("sqlite3").arg("--version")) {
         missing.push("sqlite3");
+    }
+    if clickhouse::program().is_none() {
+        missing.push("clickhouse-server");
     }
     if postgres::programs().is_none() {
         missing.push("postgresql");
@@ -111,6 +119,12 @@ fn make_python(environment: &Path, requirements: &Path) -> Result<()> {
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .arg("--requirement")
             .arg(requirements),
+    )?;
+    talk(
+        Command::new(environment.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .arg("--requirement")
+            .arg(requirements.with_file_name(ALONE)),
     )
 }
 

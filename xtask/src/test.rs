@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     checkout::Checkout,
-    command,
+    clickhouse, command,
     counts::{Counts, Reader},
     migrations,
     postgres::{self, Cluster},
@@ -73,6 +73,8 @@ fn tests(checkout: &Checkout, counts: &mut Counts) -> Result<()> {
     command.env("TALLYBOOK_POSTGRES_URL", cluster.url());
     command.env("TALLYBOOK_POSTGRES_CA", cluster.authority());
     command.env("TALLYBOOK_POSTGRES_PROGRAMS", cluster.programs());
+    let mirror = clickhouse::Server::start()?;
+    command.env("TALLYBOOK_CLICKHOUSE_URL", mirror.url());
     counted(&mut command, counts)
 }
 

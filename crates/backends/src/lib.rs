@@ -1,14 +1,18 @@
-//! The only crate that names every backend: a setting goes in, an `Arc<dyn Store>` comes out.
+//! The only crate that names every backend: a setting goes in, an `Arc<dyn Store>` or an `Arc<dyn Follower>` comes out.
+
+mod place;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use tallybook_core::{Error, ErrorKind, Result, Store};
+use tallybook_core::{Error, Result, Store};
 use tallybook_store_memory::MemoryStore;
 use tallybook_store_postgres::{PostgresOptions, PostgresStore};
 use tallybook_store_sqlite::{SqliteOptions, SqliteStore};
+
+pub use place::Place;
 
 /// A primary backend, as `USE_DB` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,15 +86,7 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Store>> {
             Ok(Arc::new(PostgresStore::open(url, PostgresOptions::default()).await?))
         }
         Backend::Sqlite => {
-            std::fs::create_dir_all(&config.data_dir).map_err(|error| {
-                let folder = config.data_dir.display();
-                Error::new(
-                    ErrorKind::Unavailable,
-                    "opening the store",
-                    format!("the data folder {folder} cannot be made; choose another with DATA_DIR"),
-                )
-                .with_source(error)
-            })?;
+            place::make_folder(&config.data_dir)?;
             let options = SqliteOptions { lock_note: config.holder.clone(), ..SqliteOptions::default() };
             Ok(Arc::new(SqliteStore::open(&config.data_dir.join("tallybook.db"), options)?))
         }

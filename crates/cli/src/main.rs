@@ -2,15 +2,19 @@
 
 mod api;
 mod backup;
+mod compare;
 mod demo;
 mod doctor;
 mod exchange;
 mod executions;
+mod migrate;
+mod mirror;
 mod ping;
 mod place;
 mod prune;
 mod remote;
 mod run;
+mod running;
 mod seal;
 mod serve;
 mod settings;
@@ -51,6 +55,9 @@ const EXAMPLES: &str = "Examples:
   tallybook seal --dry-run               which days of ticks would become Parquet files
   tallybook prune --dry-run              what is older than it should be
   tallybook doctor                       what is wrong with the data folder, and what mends it
+  tallybook migrate --from sqlite:./data --to postgres://host/db
+                                         everything into another store; `verify` then compares both
+  tallybook mirror status                what follows the store, and how far behind it is
   tallybook config                       every setting, and where its value came from";
 
 #[derive(Subcommand)]
@@ -114,6 +121,8 @@ A folder that is exported to again gets what is missing: days whose file was wri
   tallybook verify daily/ --since 2026-11-01 --until 2026-12-01
   tallybook verify old/ticks_2026-11-01.db --symbol EURUSD --json
   tallybook verify pings.csv --family pings
+  tallybook verify --from sqlite:./data --to postgres://db/tallybook
+  tallybook verify --from postgres://db/tallybook --to clickhouse://mirror:8123/tallybook --json
 
 Only days that the files have are compared.
 
@@ -207,6 +216,23 @@ Exit code: 0 when all is well, 1 with warnings, 2 when something is critical.")]
 
 A running server does this by itself when it is idle.")]
     Optimize(Box<doctor::OptimizeCommand>),
+    /// Moves everything from one store to another; run again, it goes on where it was
+    #[command(after_help = "Examples:
+  tallybook migrate --from sqlite:./data --to postgres://tallybook:secret@db:5432/tallybook
+  tallybook migrate --from postgres://db/tallybook --to sqlite:/var/lib/tallybook --verify
+
+A data folder belongs to the server that has it open. To move without a stop, start that server with MIRROR_URL set to the
+new place: it fills it and keeps it up to date. docs/migrating.md tells how to switch with no lost second.")]
+    Migrate(migrate::Options),
+    /// Shows what follows the store of a running server, and gives it orders
+    #[command(after_help = "Examples:
+  tallybook mirror status
+  tallybook mirror status --json | jq .lag_seconds
+  tallybook mirror pause
+  tallybook mirror rebuild --yes
+
+Exit code of `status`: 0 while it follows, 1 where it fails or must be rebuilt.")]
+    Mirror(mirror::Options),
     /// Prints every setting and where its value came from
     #[command(after_help = "Examples:
   tallybook config
@@ -294,6 +320,8 @@ fn run() -> Result<ExitCode> {
         Command::Sql(command) => sql::run(&command)?,
         Command::Doctor(command) => return doctor::run(&command),
         Command::Optimize(command) => doctor::optimize(&command)?,
+        Command::Migrate(options) => migrate::run(&options)?,
+        Command::Mirror(options) => return mirror::run(&options),
         Command::Config { json, .. } => {
             let (_, matches) = matches.subcommand().expect("clap requires a subcommand");
             print_settings(&settings::resolve(matches, file.as_deref())?, json)?;

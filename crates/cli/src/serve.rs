@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use tallybook_backends::Backend;
 use tallybook_core::Store;
 use tallybook_exchange::{DailyFiles, DailyOptions};
+use tallybook_mirror::{Mirror, MirrorOptions, Opener};
 use tallybook_runner::{ArtifactLimits, Artifacts, Spool};
 use tallybook_server::{Addresses, Limits, Options, Server, Token};
 use tallybook_sqlite::Cancel;
@@ -57,6 +58,8 @@ async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store
     };
     let companion = daily_files.clone().map(|files| files as Arc<dyn Companion>);
     let writer = Writer::start_beside(store.clone(), fold, writer_options(settings), companion);
+    let mirror = start_mirror(settings, &store, &writer).await?;
+    let options = Options { mirror: mirror.clone(), ..options };
     let server = Server::bind(options, store.clone(), writer.clone()).await?;
     let addresses = server.addresses();
     announce(store.as_ref(), addresses);
@@ -91,6 +94,11 @@ async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store
     cancel_backups.cancel();
     backups.abort();
     let stopped = writer.stop(settings.stop_max_wait).await;
+    if let Some(mirror) = mirror
+        && !mirror.stop(settings.stop_max_wait).await
+    {
+        warn!("the mirror was not followed to the end; it goes on with the next start");
+    }
     let files_closed = match &daily_files {
         Some(files) => files.close().await,
         None => Ok(()),
@@ -119,6 +127,19 @@ fn daily_options(settings: &Settings) -> Result<Option<DailyOptions>> {
         broker_id: settings.dual_json_broker_id.clone(),
         max_queued: MAX_QUEUED_FOR_FILES,
     }))
+}
+
+/// Starts to follow the store, where that is asked for. A mirror that is away for now keeps nobody from serving.
+async fn start_mirror(settings: &Settings, store: &Arc<dyn Store>, writer: &Writer) -> Result<Option<Mirror>> {
+    let Some(place) = settings.mirror_url.clone() else { return Ok(None) };
+    let (target, holder) =
+        (place.to_string(), format!("tallybook serve at http://{}, as its mirror", settings.api_addr));
+    let open: Opener = Arc::new(move || {
+        let (place, holder) = (place.clone(), holder.clone());
+        Box::pin(async move { place.open_follower(&holder).await })
+    });
+    let mirror = Mirror::start(store.clone(), &target, open, writer.commits(), MirrorOptions::default()).await;
+    Ok(Some(mirror.with_context(|| format!("MIRROR_URL is {target}"))?))
 }
 
 fn announce(store: &dyn Store, addresses: Addresses) {

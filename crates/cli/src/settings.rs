@@ -8,14 +8,14 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use bytesize::ByteSize;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
-use tallybook_backends::Backend;
+use tallybook_backends::{Backend, Place};
 
 use crate::backup::BackupSettings;
 
 /// The file that is read when no other is named.
 pub(crate) const DEFAULT_FILE: &str = "tallybook.toml";
 /// The settings whose values are never shown.
-const SECRETS: &[&str] = &["api_token", "database_url"];
+const SECRETS: &[&str] = &["api_token", "database_url", "mirror_url"];
 
 /// Everything `serve` can be told. The name of a setting in the environment is its flag in capitals; in
 /// `tallybook.toml` it is its flag with `_` for `-`.
@@ -30,6 +30,10 @@ pub(crate) struct Settings {
     /// The database of `postgres`, as postgres://user:password@host:port/database?sslmode=…
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help_heading = "Store")]
     pub(crate) database_url: Option<String>,
+
+    /// What follows the store: clickhouse://user:password@host:8123/database, postgres://… or sqlite:DIR
+    #[arg(long, env = "MIRROR_URL", hide_env_values = true, value_name = "URL", help_heading = "Store")]
+    pub(crate) mirror_url: Option<Place>,
 
     /// Where OTLP/gRPC is received
     #[arg(

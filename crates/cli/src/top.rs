@@ -3,20 +3,19 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use reqwest::Method;
 use serde_json::{Value, json};
+
+use crate::running::Running;
 
 /// What `top` shows, and of which server.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The server's API
-    #[arg(long, default_value = "http://127.0.0.1:8090", value_name = "URL")]
-    server: String,
-    /// The server's token
-    #[arg(long, env = "API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    token: Option<String>,
+    #[command(flatten)]
+    api: Running,
     /// Rows in each table
     #[arg(long, default_value_t = 10, value_name = "N")]
     limit: usize,
@@ -86,12 +85,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 async fn show(options: &Options) -> Result<()> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
     let live = !options.once && !options.json && std::io::stdout().is_terminal();
     loop {
         let mut lists = Vec::with_capacity(PANELS.len());
         for panel in PANELS {
-            lists.push(fetch(&client, options, panel).await?);
+            lists.push(fetch(options, panel).await?);
         }
         if options.json {
             let lists = PANELS.iter().zip(lists).map(|(panel, list)| (panel.name.to_owned(), json!(list)));
@@ -110,7 +108,7 @@ async fn show(options: &Options) -> Result<()> {
             out,
             "\x1b[H{}\x1b[J{} · every {} · Ctrl-C ends",
             picture.replace('\n', "\x1b[K\n"),
-            options.server,
+            options.api.server,
             humantime::format_duration(options.interval)
         )?;
         out.flush()?;
@@ -119,23 +117,11 @@ async fn show(options: &Options) -> Result<()> {
     }
 }
 
-async fn fetch(client: &reqwest::Client, options: &Options, panel: &Panel) -> Result<Vec<Value>> {
-    let url = format!("{}/api/v1/{}&limit={}", options.server.trim_end_matches('/'), panel.list, options.limit);
-    let mut request = client.get(&url);
-    if let Some(token) = &options.token {
-        request = request.bearer_auth(token);
-    }
-    let response = request.send().await.with_context(|| {
-        format!("no server answers at {}; start one with `tallybook serve`, or name it with --server", options.server)
-    })?;
-    let status = response.status();
-    let mut answer: Value = response.json().await.with_context(|| format!("{url} did not answer with JSON"))?;
-    if !status.is_success() {
-        bail!("{url} answered {status}: {}", answer["error"]["message"].as_str().unwrap_or_default());
-    }
+async fn fetch(options: &Options, panel: &Panel) -> Result<Vec<Value>> {
+    let mut answer = options.api.ask(Method::GET, &format!("{}&limit={}", panel.list, options.limit)).await?;
     match answer["data"].take() {
         Value::Array(items) => Ok(items),
-        _ => bail!("{url} did not answer with a list; is it a Tallybook server?"),
+        _ => bail!("{} did not answer with a list; is it a Tallybook server?", options.api.server),
     }
 }
 

@@ -26,6 +26,7 @@ type Refusal = Arc<dyn Fn(&Table, &Row) -> bool + Send + Sync>;
 #[derive(Default)]
 struct Faults {
     random: Option<StdRng>,
+    random_reads: Option<StdRng>,
     unavailable_calls: u64,
     refusal: Option<Refusal>,
     delay: Duration,
@@ -55,6 +56,11 @@ impl Chaos {
     /// twice. The same seed fails in the same places.
     pub fn fail_at_random(&self, seed: u64) {
         self.faults().random = Some(StdRng::seed_from_u64(seed));
+    }
+
+    /// From now on a quarter of the calls of `changes` fail.
+    pub fn fail_reads_at_random(&self, seed: u64) {
+        self.faults().random_reads = Some(StdRng::seed_from_u64(seed));
     }
 
     /// The next `calls` that write (commits, prunes, seals and drops of days) answer [`ErrorKind::Unavailable`] and do nothing; 0 makes it available again.
@@ -164,7 +170,15 @@ impl Store for Chaos {
     }
 
     async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
+        let fails = self.faults().random_reads.as_mut().is_some_and(|random| random.random_bool(0.25));
+        if fails {
+            return Err(unavailable("following changes", "the connection broke"));
+        }
         self.inner.changes(cursor, limit).await
+    }
+
+    async fn behind(&self, cursor: &Cursor) -> Result<u64> {
+        self.inner.behind(cursor).await
     }
 
     async fn prune(

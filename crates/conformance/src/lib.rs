@@ -2,12 +2,14 @@
 //! drives a backend and the memory store with the same random batches and compares what they answer.
 //!
 //! A backend's `tests/conformance.rs` (with `harness = false`) is a `main` that calls [`run`] with a [`Place`].
-//! Beside it stand [`Fixtures`], which make random records, and [`Chaos`], a store that fails on demand.
+//! What follows a primary passes [`follower_cases`]. Beside it stand [`Fixtures`], which make random records, and [`Chaos`], a store that fails on demand.
 
 mod cases;
 mod chaos;
+mod chaos_follower;
 mod fixtures;
 mod follower;
+mod following;
 mod model;
 mod queries;
 mod series;
@@ -16,8 +18,10 @@ mod suite;
 mod support;
 
 pub use chaos::Chaos;
+pub use chaos_follower::ChaosFollower;
 pub use fixtures::Fixtures;
+pub use following::{FollowerPlace, follower_cases, following_store_cases};
 pub use libtest_mimic::Trial;
 pub use model::try_model;
 pub(crate) use suite::NewPlace;
-pub use suite::{Place, case, run};
+pub use suite::{Place, case, run, run_trials};

@@ -64,6 +64,11 @@ async fn ask(place: &dyn Place) -> Result<(Info, bool)> {
     Ok((info, can_seal?))
 }
 
+/// Runs cases as a test binary does, for what is no store.
+pub fn run_trials(trials: Vec<Trial>) -> ExitCode {
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
 /// A case of a backend's own, for [`run`]: fails when it panics or takes longer than a minute.
 pub fn case<F: Future<Output = ()> + Send + 'static>(name: &str, body: impl FnOnce() -> F + Send + 'static) -> Trial {
     Trial::test(name, move || {

@@ -10,6 +10,7 @@ mod decimal;
 mod digest;
 mod error;
 mod execution;
+mod follow;
 mod histogram;
 mod ping;
 mod query;
@@ -34,6 +35,7 @@ pub use execution::{
     ExecutionDay, ExecutionEvent, ExecutionEventKind, ExecutionRecords, ExecutionStatistics, ExecutionStatus, LineEnd,
     LogChunk, LogLine, LogLines, NewArtifact, NewExecution, Step, Stream, Tracker,
 };
+pub use follow::{Follower, Following, Readback, StoreId};
 pub use histogram::Histogram;
 pub use ping::{
     AlertRules, BucketKey, HeatCell, HeatMap, Jitter, Outage, OutageFinder, OutageStep, Ping, PingBucket, PingPart,

@@ -113,6 +113,11 @@ pub struct Page<R> {
 }
 
 impl Position {
+    /// Behind the row with this key, in the order of the key.
+    pub fn of_key(table: &Table, key: &[Value]) -> Self {
+        Self(key.iter().take(table.key_len()).cloned().collect())
+    }
+
     /// The sort value (where the list has a sort column) and the key.
     pub fn values(&self) -> &[Value] {
         &self.0

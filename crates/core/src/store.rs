@@ -7,12 +7,14 @@ use async_trait::async_trait;
 
 use crate::{
     Batch, Changes, Committed, Condition, Cursor, Execution, ExecutionRecords, Page, Query, Record, Result, RowPage,
-    Table, TickStore, Timestamp,
+    StoreId, Table, TickStore, Timestamp,
 };
 
 /// What a store says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
+    /// Its own name, for those who follow it.
+    pub id: StoreId,
     /// The name in `USE_DB`.
     pub name: &'static str,
     /// The version of the engine underneath.
@@ -61,6 +63,10 @@ pub trait Store: TickStore + fmt::Debug + Send + Sync + 'static {
     /// The present state of what changed since `cursor`, oldest first, `limit` rows at the most; some, where there are any.
     /// `Invalid` for a text that is no cursor of this store.
     async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes>;
+
+    /// About how many rows and ticks lie behind `cursor`, for people who wait: 0 where nothing does. One that changes
+    /// meanwhile, or a tick that was touched twice, may count twice. `Invalid` as for `changes`.
+    async fn behind(&self, cursor: &Cursor) -> Result<u64>;
 
     /// Removes rows of `table` that its retention column places before `before` and that fit all `conditions`, at most
     /// `limit` of them, and says how many; 0 where the table keeps its rows for ever. The conditions let windows of

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tallybook_mirror::Mirror;
 use tallybook_runner::Artifacts;
 
 use crate::StartError;
@@ -32,6 +33,8 @@ pub struct Options {
     pub doctor: Option<tallybook_doctor::Options>,
     /// Where contents of artifacts are kept; without it, none are.
     pub artifacts: Option<Artifacts>,
+    /// What follows the store, where anything does: its state is told, and it takes orders.
+    pub mirror: Option<Mirror>,
     /// How much is taken.
     pub limits: Limits,
 }
@@ -103,6 +106,7 @@ impl Default for Options {
             databases: None,
             doctor: None,
             artifacts: None,
+            mirror: None,
             limits: Limits::default(),
         }
     }

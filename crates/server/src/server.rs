@@ -81,6 +81,7 @@ impl Server {
             databases,
             doctor,
             artifacts,
+            mirror,
             limits,
             ..
         } = options;
@@ -102,9 +103,17 @@ impl Server {
         let targets = PingTargets::new(stored);
         let probing = Probing::new(targets, writer.clone(), alerts.clone(), probe_targets);
         let (probing, pump) = probing.map_err(|error| StartError::Setting(error.to_string()))?;
-        let api =
-            Api::new(store, writer, receiver.clone(), probing.clone(), alerts.clone(), &counters, stopping.clone())
-                .with_files(artifacts, sql, doctor);
+        let api = Api::new(
+            store,
+            writer,
+            mirror,
+            receiver.clone(),
+            probing.clone(),
+            alerts.clone(),
+            &counters,
+            stopping.clone(),
+        )
+        .with_files(artifacts, sql, doctor);
         Ok(Self {
             addresses,
             limits,

@@ -1,6 +1,7 @@
 //! The memory store: the reference for every other backend, because it does nothing but call the functions of
 //! `tallybook-core` that define merging and reading. Nothing outlives the process.
 
+mod follow;
 mod moves;
 mod pings;
 mod state;
@@ -12,22 +13,25 @@ use std::sync::{Arc, RwLock};
 use async_trait::async_trait;
 use tallybook_core::{
     Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Query, Result, RowPage, Segment, Store,
-    SymbolSummary, Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
+    StoreId, SymbolSummary, Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
 
 use crate::state::{Page, State, table_index};
+
+const FOLLOWING: &str = "following changes";
 
 /// All rows in memory, behind one lock that a commit holds only while it merges.
 #[derive(Debug)]
 pub struct MemoryStore {
     /// `None` once closed.
     state: RwLock<Option<State>>,
+    id: StoreId,
 }
 
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
-        Self { state: RwLock::new(Some(State::default())) }
+        Self { state: RwLock::new(Some(State::default())), id: StoreId::mint() }
     }
 
     fn read<T>(&self, operation: &'static str, work: impl FnOnce(&State) -> Result<T>) -> Result<T> {
@@ -59,6 +63,18 @@ fn index_of(operation: &'static str, table: &Table) -> Result<usize> {
     table_index(table).ok_or_else(|| Error::invalid(operation, format!("there is no table `{}`", table.name)))
 }
 
+/// The place in the list of changes that a cursor names.
+fn place(cursor: &Cursor) -> Result<u64> {
+    match cursor.0.as_ref() {
+        "" => Ok(0),
+        text => text.parse().map_err(|_| foreign_cursor()),
+    }
+}
+
+fn foreign_cursor() -> Error {
+    Error::invalid(FOLLOWING, "the cursor belongs to another store; start again without it")
+}
+
 fn no_seals(operation: &'static str) -> Error {
     Error::new(ErrorKind::Unsupported, operation, "what lies in memory has no compressed form")
 }
@@ -66,7 +82,13 @@ fn no_seals(operation: &'static str) -> Error {
 #[async_trait]
 impl Store for MemoryStore {
     fn info(&self) -> Info {
-        Info { name: "memory", version: env!("CARGO_PKG_VERSION").to_owned(), persistent: false, shared: false }
+        Info {
+            id: self.id,
+            name: "memory",
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            persistent: false,
+            shared: false,
+        }
     }
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
@@ -88,17 +110,15 @@ impl Store for MemoryStore {
     }
 
     async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
-        let operation = "following changes";
-        let place = match cursor.0.as_ref() {
-            "" => Some(0),
-            text => text.parse().ok(),
-        };
-        let Page { changes, ticks, next, more } = self.read(operation, |state| {
-            place
-                .and_then(|place| state.changes(place, limit))
-                .ok_or_else(|| Error::invalid(operation, "the cursor belongs to another store; start again without it"))
-        })?;
+        let place = place(cursor)?;
+        let Page { changes, ticks, next, more } =
+            self.read(FOLLOWING, |state| state.changes(place, limit).ok_or_else(foreign_cursor))?;
         Ok(Changes { changes, ticks, next: Cursor(Cow::Owned(next.to_string())), more })
+    }
+
+    async fn behind(&self, cursor: &Cursor) -> Result<u64> {
+        let place = place(cursor)?;
+        self.read(FOLLOWING, |state| state.behind(place).ok_or_else(foreign_cursor))
     }
 
     async fn prune(

@@ -5,8 +5,8 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
 use tallybook_core::{
-    BatchId, Change, Committed, Counts, ExecutionRecords, Outcome, Records, Result, Row, SourceId, TABLES, Table, Tick,
-    TickKey, Timestamp, Value,
+    BatchId, Change, Committed, Counts, ExecutionRecords, Following, Outcome, Records, Result, Row, SourceId, TABLES,
+    Table, Tick, TickKey, Timestamp, Value,
 };
 
 use crate::ticks::Ticks;
@@ -60,6 +60,8 @@ pub(crate) struct State {
     last_place: u64,
     last_revision: u64,
     last_batch: HashMap<SourceId, LastBatch>,
+    /// Until it takes records of its own.
+    pub(crate) following: Option<Following>,
 }
 
 impl Default for State {
@@ -71,6 +73,7 @@ impl Default for State {
             last_place: 0,
             last_revision: 0,
             last_batch: HashMap::new(),
+            following: None,
         }
     }
 }
@@ -109,6 +112,7 @@ impl State {
                 executions: counts(executions),
             });
         }
+        self.following = None;
         let mut touched = Touched::new();
         let (mut unique, mut changed) = (0, 0);
         for (at, rows) in tables {
@@ -123,10 +127,7 @@ impl State {
             self.move_template(step, &mut touched);
         }
         let pings = self.add_pings(pings, &mut touched)?;
-        self.last_revision += 1;
-        for (at, key) in touched {
-            self.list_change(at, key);
-        }
+        self.list_changes(touched);
         let committed = Committed {
             outcome: Outcome::Applied,
             pings,
@@ -171,7 +172,28 @@ impl State {
         }
     }
 
-    fn add_ticks(&mut self, ticks: &[Tick]) -> Counts {
+    /// Puts a row in its place, whatever is there.
+    pub(crate) fn put(&mut self, at: usize, row: Row, touched: &mut Touched) {
+        let key = Key::from(&row[..TABLES[at].key_len()]);
+        let place = self.tables[at].get(&key).map_or(0, |stored| stored.place);
+        self.tables[at].insert(key.clone(), Stored { row, revision: 0, place });
+        touched.insert((at, key));
+    }
+
+    /// Whether nothing was ever written.
+    pub(crate) fn is_new(&self) -> bool {
+        self.last_revision == 0
+    }
+
+    /// Lists rows as changed by one commit.
+    pub(crate) fn list_changes(&mut self, touched: Touched) {
+        self.last_revision += 1;
+        for (at, key) in touched {
+            self.list_change(at, key);
+        }
+    }
+
+    pub(crate) fn add_ticks(&mut self, ticks: &[Tick]) -> Counts {
         let mut counts = Counts::default();
         for tick in ticks {
             if self.ticks.insert(tick, self.last_place + 1) {
@@ -183,6 +205,12 @@ impl State {
             }
         }
         counts
+    }
+
+    /// Removes everything. Places and revisions go on, so that who follows this store goes on as well.
+    pub(crate) fn clear(&mut self) {
+        let (last_place, last_revision) = (self.last_place, self.last_revision);
+        *self = Self { last_place, last_revision, ..Self::default() };
     }
 
     /// Removes a day of ticks and says how many it had.
@@ -245,6 +273,12 @@ impl State {
         }
         page.more = behind.next().is_some();
         Some(page)
+    }
+
+    /// How many changes lie behind `place`; `None` for a place that no change has had yet.
+    pub(crate) fn behind(&self, place: u64) -> Option<u64> {
+        let behind = || self.changed.range((Excluded(place), Unbounded)).count() as u64;
+        (place <= self.last_place).then(behind)
     }
 
     /// Removes rows by their keys and says how many of them were there.

@@ -12,6 +12,7 @@ use tokio_postgres::IsolationLevel;
 
 use crate::PostgresStore;
 use crate::error::failed;
+use crate::follow;
 use crate::rows::{self, Parameter};
 use crate::sql::{self, Statements, column_list, quoted};
 use crate::ticks::{self, TouchedCursor};
@@ -45,6 +46,12 @@ pub(crate) async fn changes(store: &PostgresStore, cursor: &Cursor, limit: usize
     let next = next.as_ref().unwrap_or(&rows);
     let next = Cursor(Cow::Owned(format!("{next}|{touched}")));
     Ok(Changes { changes, ticks, next, more: more_rows || more_ticks })
+}
+
+/// About how many rows and ticks lie behind the cursor.
+pub(crate) async fn count_behind(store: &PostgresStore, cursor: &Cursor) -> Result<u64> {
+    let (rows, ticks) = parse(cursor)?;
+    follow::count_behind(store, rows.revision, ticks.revision()).await
 }
 
 fn parse(cursor: &Cursor) -> Result<(Seen, TouchedCursor)> {

@@ -18,7 +18,7 @@ pub(crate) const OPERATION: &str = "committing a batch";
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Also the lock: whoever raised the revision first commits first, and everybody else waits here.
-const NEXT_REVISION: &str = "UPDATE revision SET rev = rev + 1 RETURNING rev";
+pub(crate) const NEXT_REVISION: &str = "UPDATE revision SET rev = rev + 1 RETURNING rev";
 const NEXT_OF_SOURCE: &str = "INSERT INTO batch_source AS s (source, seq, at) VALUES ($1, $2, now())
     ON CONFLICT (source) DO UPDATE SET seq = excluded.seq, at = excluded.at, pings_stored = 0, pings_merged = 0,
         pings_duplicate = 0, ticks_stored = 0, ticks_duplicate = 0, executions_stored = 0, executions_merged = 0,

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use crate::partitions::Partitions;
 use crate::ticks::Names;
-use crate::{PostgresOptions, PostgresStore, error, tls};
+use crate::{PostgresOptions, PostgresStore, error, follow, tls};
 
 const OPERATION: &str = "opening the PostgreSQL store";
 /// The oldest server with everything the store uses (incremental sort, upserts into partitions).
@@ -50,6 +50,7 @@ pub(crate) async fn open(url: &str, options: &PostgresOptions) -> Result<Postgre
     let tls = tls::connector(verification)?;
 
     let version = prepare(&config, &tls).await?;
+    let place = format!("{}/{}", address(&config), config.get_dbname().unwrap_or_default());
     let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Verified });
     let pool = Pool::builder(manager)
         .max_size(options.max_connections)
@@ -61,8 +62,9 @@ pub(crate) async fn open(url: &str, options: &PostgresOptions) -> Result<Postgre
         .map_err(|error| Error::new(ErrorKind::Internal, OPERATION, "the pool cannot be made").with_source(error))?;
     let client = pool.get().await.map_err(|error| error::no_connection(OPERATION, error))?;
     let partitions = Partitions::of(&client).await.map_err(|error| error::failed(OPERATION, error))?;
+    let id = follow::id(&client).await.map_err(|error| error::failed(OPERATION, error))?;
     drop(client);
-    Ok(PostgresStore { pool, version, partitions, names: Names::default() })
+    Ok(PostgresStore { pool, version, partitions, names: Names::default(), id, place })
 }
 
 /// What the URL sets stays, and ours comes first so that it can be overruled.
@@ -175,12 +177,17 @@ fn cannot_connect(config: &Config, error: tokio_postgres::Error) -> Error {
 }
 
 fn server_name(config: &Config) -> String {
+    format!("PostgreSQL at {}", address(config))
+}
+
+/// `host:port`.
+fn address(config: &Config) -> String {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
         Some(Host::Unix(path)) => path.display().to_string(),
         None => "localhost".to_owned(),
     };
-    format!("PostgreSQL at {host}:{}", config.get_ports().first().copied().unwrap_or(5432))
+    format!("{host}:{}", config.get_ports().first().copied().unwrap_or(5432))
 }
 
 pub(crate) fn invalid(context: &str) -> Error {

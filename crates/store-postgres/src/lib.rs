@@ -9,6 +9,7 @@ mod changes;
 mod commit;
 mod connect;
 mod error;
+mod follow;
 mod partitions;
 mod pings;
 mod prune;
@@ -24,8 +25,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use tallybook_core::{
-    Batch, Changes, Committed, Condition, Cursor, Info, Query, Result, RowPage, Segment, Store, SymbolSummary, Table,
-    Tick, TickQuery, TickStore, TimeRange, Timestamp,
+    Batch, Changes, Committed, Condition, Cursor, Info, Query, Result, RowPage, Segment, Store, StoreId, SymbolSummary,
+    Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
 
 use crate::partitions::Partitions;
@@ -50,6 +51,9 @@ pub struct PostgresStore {
     version: String,
     partitions: Partitions,
     names: Names,
+    id: StoreId,
+    /// The server's address and the database, for people.
+    place: String,
 }
 
 impl PostgresStore {
@@ -78,7 +82,7 @@ impl fmt::Debug for PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     fn info(&self) -> Info {
-        Info { name: "postgres", version: self.version.clone(), persistent: true, shared: true }
+        Info { id: self.id, name: "postgres", version: self.version.clone(), persistent: true, shared: true }
     }
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
@@ -91,6 +95,10 @@ impl Store for PostgresStore {
 
     async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
         changes::changes(self, cursor, limit).await
+    }
+
+    async fn behind(&self, cursor: &Cursor) -> Result<u64> {
+        changes::count_behind(self, cursor).await
     }
 
     async fn prune(

@@ -11,7 +11,7 @@ use tallybook_core::{Change, Changes, Cursor, Error, Result, TABLES, table};
 
 use crate::error::failed;
 use crate::rows;
-use crate::segments::{Days, TickPlace, TickStream};
+use crate::segments::{Days, TickPlace, TickStream, ticks_behind};
 use crate::sql::{self, Statements};
 
 const OPERATION: &str = "following changes";
@@ -74,7 +74,6 @@ impl Place {
 
 /// The next rows and ticks behind the cursor, `limit` at the most.
 pub(crate) fn changes(connection: &Connection, days: &Days, cursor: &Cursor, limit: usize) -> Result<Changes> {
-    let foreign = || Error::invalid(OPERATION, "the cursor belongs to another store; start again without it");
     let after = Place::parse(&cursor.0).ok_or_else(foreign)?;
     // All tables at one moment; of the days, what the commits up to then added.
     let moment = connection.unchecked_transaction().map_err(|error| failed(OPERATION, error))?;
@@ -117,6 +116,25 @@ pub(crate) fn changes(connection: &Connection, days: &Days, cursor: &Cursor, lim
         page.next = last.cursor();
     }
     Ok(page)
+}
+
+/// About how many rows and ticks lie behind the cursor.
+pub(crate) fn behind(connection: &Connection, days: &Days, cursor: &Cursor) -> Result<u64> {
+    let after = Place::parse(&cursor.0).ok_or_else(foreign)?.row();
+    let error = |error| failed(OPERATION, error);
+    if after.revision > last_revision(connection).map_err(error)? {
+        return Err(foreign());
+    }
+    let mut rows = 0;
+    for statements in sql::all() {
+        let mut count = connection.prepare_cached(&statements.count_behind).map_err(error)?;
+        rows += count.query_row([after.revision], |row| row.get(0)).map(i64::cast_unsigned).map_err(error)?;
+    }
+    Ok(rows + ticks_behind(days, after.revision)?)
+}
+
+fn foreign() -> Error {
+    Error::invalid(OPERATION, "the cursor belongs to another store; start again without it")
 }
 
 fn last_revision(connection: &Connection) -> rusqlite::Result<i64> {

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tallybook_core::{
-    Batch, Committed, Condition, Error, ErrorKind, ExecutionRecords, Outcome, Records, Result, Table, Timestamp,
+    Batch, Committed, Condition, Error, ErrorKind, ExecutionRecords, Outcome, Records, Result, StoreId, Table,
+    Timestamp,
 };
 use tallybook_sqlite::Opening;
 use tallybook_sqlite::wal::WalLimits;
 
 use crate::error::{commit_failed, failed};
+use crate::follow::Role;
 use crate::migrate::{self, Refusal};
 use crate::segments::{self, Day, Folder, Writers};
-use crate::{moves, pings, prune, sources, sql, write};
+use crate::{follow, moves, pings, prune, sources, sql, write};
 
 pub(crate) const OPENING: &str = "opening the store";
 const COMMITTING: &str = "committing a batch";
@@ -23,14 +25,17 @@ const COMMITTING: &str = "committing a batch";
 pub(crate) struct State {
     /// The files of ticks.
     pub(crate) segments: Writers,
+    /// Of the last commit.
     revision: i64,
+    role: Role,
 }
 
 /// The main database while it is written to.
 pub(crate) struct Engine<'w> {
     pub(crate) segments: &'w mut Writers,
-    connection: &'w mut Connection,
-    revision: &'w mut i64,
+    pub(crate) connection: &'w mut Connection,
+    pub(crate) revision: &'w mut i64,
+    pub(crate) role: &'w mut Role,
 }
 
 impl State {
@@ -63,11 +68,18 @@ impl State {
         sources::forget_ended(connection).map_err(refused)?;
         let segments = Writers::new(Arc::new(segments::recover(Folder::beside(path), connection)?), limits);
         let last = connection.query_row("SELECT last FROM revision", [], |row| row.get(0));
-        Ok(Self { segments, revision: last.map_err(refused)? })
+        let revision = last.map_err(refused)?;
+        let role = Role::read(connection)?;
+        Ok(Self { segments, revision, role })
+    }
+
+    /// The name of the store.
+    pub(crate) fn id(&self) -> StoreId {
+        self.role.id
     }
 
     pub(crate) fn with<'w>(&'w mut self, connection: &'w mut Connection) -> Engine<'w> {
-        Engine { segments: &mut self.segments, connection, revision: &mut self.revision }
+        Engine { segments: &mut self.segments, connection, revision: &mut self.revision, role: &mut self.role }
     }
 }
 
@@ -90,10 +102,14 @@ impl Engine<'_> {
             self.connection.transaction_with_behavior(behavior).map_err(|error| failed(COMMITTING, error))?;
         // Dropped on an error, the transaction rolls back.
         let committed = apply(&transaction, self.segments, batch, revision)?;
+        if self.role.follows && committed.outcome == Outcome::Applied {
+            follow::forget(&transaction).map_err(|cause| unclear_with_ticks(batch, failed(COMMITTING, cause)))?;
+        }
         transaction.commit().map_err(|error| unclear_with_ticks(batch, commit_failed(COMMITTING, error)))?;
         if committed.outcome == Outcome::Applied {
             *self.revision = revision;
             self.segments.recorded();
+            self.role.follows = false;
         }
         Ok(committed)
     }

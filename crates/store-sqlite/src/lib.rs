@@ -8,6 +8,7 @@ mod connection;
 mod engine;
 mod error;
 mod filter;
+mod follow;
 mod functions;
 mod migrate;
 mod moves;

@@ -23,6 +23,8 @@ pub(crate) struct Statements {
     pub(crate) changes_of_revision: String,
     /// The same of the rows behind a revision: `?1`.
     pub(crate) changes_behind: String,
+    /// How many rows lie behind a revision: `?1`.
+    pub(crate) count_behind: String,
 }
 
 /// How one row is written.
@@ -66,6 +68,7 @@ impl Statements {
             overwrite: Writing::new(table, Rules::Replace),
             changes_of_revision: format!("{changes} WHERE rev = ?1 AND rowid > ?2 ORDER BY rowid"),
             changes_behind: format!("{changes} WHERE rev > ?1 ORDER BY rev, rowid"),
+            count_behind: format!("SELECT count(*) FROM {} WHERE rev > ?1", quoted(table.name)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The store as the rest of Tallybook sees it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use tallybook_sqlite::wal::{WalLimits, WalStats};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::connection;
+use crate::engine::Engine;
 use crate::error::closed;
 use crate::readers::{Readers, blocking};
 use crate::segments::{self, Day, Days};
@@ -51,6 +52,7 @@ pub struct SqliteStore {
     /// Held while the files of a day are moved.
     moving: Arc<Mutex<()>>,
     closed: OnceCell<()>,
+    path: PathBuf,
 }
 
 impl SqliteStore {
@@ -70,7 +72,8 @@ impl SqliteStore {
             ..connection::options()
         };
         let writer = Arc::new(Writer::start(path, engine)?);
-        Ok(Self { readers: Readers::new(readers), writer, moving: Arc::default(), closed: OnceCell::new() })
+        let path = path.to_owned();
+        Ok(Self { readers: Readers::new(readers), writer, moving: Arc::default(), closed: OnceCell::new(), path })
     }
 
     async fn read_days<T: Send + 'static>(
@@ -110,6 +113,26 @@ impl SqliteStore {
         .await
     }
 
+    /// Where the database is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The writer.
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Runs `work` with the writer, while no files of a day are moved.
+    pub(crate) async fn alone_on_writer<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Engine<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let _alone = self.moving.lock().await;
+        self.writer.run(operation, work).await
+    }
+
     /// The write-ahead log, as the writer last saw it.
     pub fn wal_stats(&self) -> WalStats {
         self.writer.wal_stats()
@@ -119,7 +142,13 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     fn info(&self) -> Info {
-        Info { name: "sqlite", version: rusqlite::version().to_owned(), persistent: true, shared: false }
+        Info {
+            id: self.writer.id(),
+            name: "sqlite",
+            version: rusqlite::version().to_owned(),
+            persistent: true,
+            shared: false,
+        }
     }
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
@@ -134,6 +163,12 @@ impl Store for SqliteStore {
     async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
         let (cursor, days) = (cursor.clone(), self.writer.days().clone());
         let work = move |connection: &Connection| changes::changes(connection, &days, &cursor, limit);
+        self.read("following changes", work).await
+    }
+
+    async fn behind(&self, cursor: &Cursor) -> Result<u64> {
+        let (cursor, days) = (cursor.clone(), self.writer.days().clone());
+        let work = move |connection: &Connection| changes::behind(connection, &days, &cursor);
         self.read("following changes", work).await
     }
 
@@ -185,7 +220,6 @@ impl TickStore for SqliteStore {
     }
 
     async fn drop_segment(&self, day: Timestamp) -> Result<u64> {
-        let _alone = self.moving.lock().await;
-        self.writer.run("dropping a segment", move |engine| engine.drop_segment(Day::of(day))).await
+        self.alone_on_writer("dropping a segment", move |engine| engine.drop_segment(Day::of(day))).await
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tallybook_core::{Ack, Batch, Committed, Error, ErrorKind, Result};
+use tallybook_core::{Ack, Batch, Committed, Error, ErrorKind, Result, StoreId};
 use tallybook_sqlite::wal::WalStats;
 use tallybook_sqlite::{Engine as Sqlite, Options};
 use tokio::sync::Semaphore;
@@ -23,6 +23,7 @@ pub(crate) struct Writer {
     /// It is the engine that keeps it, and drops it before its lock.
     state: Weak<Mutex<State>>,
     days: Arc<Days>,
+    id: StoreId,
 }
 
 impl Writer {
@@ -31,10 +32,11 @@ impl Writer {
         let mut opening = Sqlite::opening(path, options).map_err(|error| error.during(OPENING))?;
         let state = Arc::new(Mutex::new(State::prepare(&mut opening, path, limits)?));
         let days = lock(&state).segments.days().clone();
+        let id = lock(&state).id();
         let weak = Arc::downgrade(&state);
         opening.on_pause(move || lock(&state).segments.rest());
         let sqlite = opening.start().map_err(|error| error.during(OPENING))?;
-        Ok(Self { places: Arc::new(Semaphore::new(QUEUE_CALLS as usize)), sqlite, state: weak, days })
+        Ok(Self { places: Arc::new(Semaphore::new(QUEUE_CALLS as usize)), sqlite, state: weak, days, id })
     }
 
     pub(crate) async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
@@ -52,6 +54,15 @@ impl Writer {
         self.call(operation, Ack::Written, work).await
     }
 
+    /// The same; what it commits is on disk when it answers.
+    pub(crate) async fn run_durable<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Engine<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.call(operation, Ack::Durable, work).await
+    }
+
     /// The same, from a thread that may block.
     pub(crate) fn run_blocking<T: Send + 'static>(
         &self,
@@ -64,6 +75,11 @@ impl Writer {
     /// The engine of the main database.
     pub(crate) fn sqlite(&self) -> &Sqlite {
         &self.sqlite
+    }
+
+    /// The name of the store.
+    pub(crate) fn id(&self) -> StoreId {
+        self.id
     }
 
     /// The days of ticks.

@@ -80,6 +80,7 @@ impl Sender {
         loop {
             let error = match self.attempt(&batch).await {
                 Some(Ok(committed)) => {
+                    self.shared.commits.send_modify(|commits| *commits += 1);
                     if let Some(since) = self.shared.ledger().committed(self.family, rows) {
                         tracing::info!(%since, family = self.family.as_str(), "the store takes batches again");
                     }

@@ -80,6 +80,8 @@ pub(crate) struct Shared {
     pub(crate) jitters: Mutex<Jitters>,
     /// What is told of every commit.
     pub(crate) companion: Option<Arc<dyn Companion>>,
+    /// Counts commits, for those who follow the store.
+    pub(crate) commits: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -91,6 +93,7 @@ impl Shared {
             feed: Feed::new(&options.ticks),
             jitters: Mutex::default(),
             companion,
+            commits: watch::Sender::new(0),
             options: *options,
             pending: AsyncMutex::new(Pending { fold, fate: watch::Sender::new(None) }),
             ledger: Mutex::default(),

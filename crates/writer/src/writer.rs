@@ -257,6 +257,11 @@ impl Writer {
         self.0.shared.ledger().health()
     }
 
+    /// Changes with each commit: wakes those who follow the store.
+    pub fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.shared.commits.subscribe()
+    }
+
     /// Refuses new requests, commits what is pending, and ends; gives up when `limit` has passed. A repeat waits for the
     /// same end.
     pub async fn stop(&self, limit: Duration) -> Stopped {

@@ -12,6 +12,7 @@ mod exchange;
 mod floods;
 mod fuzzer;
 mod malformed;
+mod mirrors;
 mod postgres;
 mod refusals;
 mod restoring;

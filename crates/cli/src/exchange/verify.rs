@@ -1,4 +1,4 @@
-//! `tallybook verify FILE|DIR…`: whether files and the store hold the same records.
+//! `tallybook verify FILE|DIR…`: whether files and the store hold the same records; or two stores, with `--from --to`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Write as _};
@@ -16,6 +16,7 @@ use tallybook_exchange::{InputFile, Page, Progress, Shape, precision, read};
 
 use super::source::{Kept, Name};
 use super::{Family, Where, Which, byte_bar, find_files, parse_shape, plural, record_bar};
+use crate::compare;
 use crate::place::Reached;
 
 /// Days of names that are shown one by one, and records of them.
@@ -34,8 +35,14 @@ const UNKNOWN: u8 = 2;
 #[derive(Args)]
 pub(crate) struct Options {
     /// Files, and folders of them, that hold what the store should
-    #[arg(value_name = "FILE|DIR", required = true)]
+    #[arg(value_name = "FILE|DIR", required_unless_present = "from")]
     files: Vec<PathBuf>,
+    /// Compare all there is in two places instead: this one (sqlite:DIR, postgres://… or a mirror), record by record …
+    #[arg(long, value_name = "PLACE", requires = "to", conflicts_with = "files")]
+    from: Option<tallybook_backends::Place>,
+    /// … with this one
+    #[arg(long, value_name = "PLACE", requires = "from")]
+    to: Option<tallybook_backends::Place>,
     /// What the files hold
     #[arg(long, value_name = "FAMILY", default_value = "ticks")]
     family: Family,
@@ -59,6 +66,9 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let verified = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Into::into);
     let verified = verified.and_then(|runtime| {
         runtime.block_on(async {
+            if let (Some(from), Some(to)) = (&options.from, &options.to) {
+                return compare::places(from, to, options.json).await;
+            }
             match options.family {
                 Family::Ticks => verify::<Tick>(options).await,
                 Family::Pings => verify::<Ping>(options).await,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use axum::extract::State;
+use axum::extract;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
+use tallybook_mirror::{Mirror, State};
 use tallybook_writer::{Health, Stats, Writer};
 
 use super::Api;
@@ -25,10 +26,13 @@ const OPEN_METRICS: HeaderValue =
 pub(crate) struct Exposition(Registry);
 
 impl Exposition {
-    pub(crate) fn new(counters: &Counters, writer: Writer) -> Self {
+    pub(crate) fn new(counters: &Counters, writer: Writer, mirror: Option<Mirror>) -> Self {
         let mut registry = Registry::with_prefix("tallybook");
         counters.register(&mut registry);
         registry.register_collector(Box::new(WriterCollector(writer)));
+        if let Some(mirror) = mirror {
+            registry.register_collector(Box::new(MirrorCollector(mirror)));
+        }
         Self(registry)
     }
 }
@@ -38,7 +42,10 @@ impl Exposition {
     get, operation_id = "get_exposition", path = "/metrics", tag = "server",
     responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"), Failures)
 )]
-pub(crate) async fn get(State(api): State<Api>, Params(NoParams {}): Params<NoParams>) -> Result<Response, ApiError> {
+pub(crate) async fn get(
+    extract::State(api): extract::State<Api>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, ApiError> {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &api.exposition.0).map_err(|_| ApiError::internal())?;
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
@@ -58,6 +65,28 @@ impl Collector for WriterCollector {
         daily_files(&mut out, &stats)?;
         let failing = u64::from(matches!(self.0.health(), Health::Failing { .. }));
         out.gauge("writer_failing", "1 while nothing reaches the store", None, &[([], failing)])
+    }
+}
+
+/// Reads the mirror's numbers likewise.
+#[derive(Debug)]
+struct MirrorCollector(Mirror);
+
+impl Collector for MirrorCollector {
+    fn encode(&self, encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let status = self.0.status();
+        let mut out = Encoding(encoder);
+        let states = State::ALL.map(|state| ([("state", state.as_str())], u64::from(state == status.state)));
+        out.gauge("mirror_state", "1 for what the mirror does at present", None, &states)?;
+        // What is not known is left out.
+        let records = status.lag_records.map(|records| ([], records));
+        out.gauge("mirror_lag_records", "About how many rows and ticks wait for the mirror", None, records.as_slice())?;
+        let seconds = status.lag.map(|lag| ([], lag.as_secs()));
+        let help = "How old the oldest thing may be that waits for the mirror";
+        out.gauge("mirror_lag", help, Some(&Unit::Seconds), seconds.as_slice())?;
+        out.counter("mirror_rows", "Rows the mirror kept", &[([], status.progress.rows)])?;
+        out.counter("mirror_ticks", "Ticks the mirror kept", &[([], status.progress.ticks)])?;
+        out.counter("mirror_errors", "Failures of the mirror", &[([], status.errors)])
     }
 }
 

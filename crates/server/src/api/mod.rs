@@ -17,6 +17,7 @@ mod high;
 mod keys;
 mod logs;
 mod metrics;
+mod mirror;
 mod openapi;
 mod overview;
 mod page;
@@ -42,8 +43,9 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tallybook_core::{Store, Timestamp};
+use tallybook_mirror::Mirror;
 use tallybook_runner::Artifacts;
 use tallybook_writer::Writer;
 use tokio::sync::Semaphore;
@@ -70,6 +72,7 @@ const CONCURRENT_SCANS: usize = 2;
 pub(crate) struct Api {
     store: Arc<dyn Store>,
     writer: Writer,
+    mirror: Option<Mirror>,
     receiver: Receiver,
     probing: Probing,
     alerts: Alerts,
@@ -104,22 +107,25 @@ impl Sql {
 
 impl Api {
     /// An API over `store`; `stopping` makes it say that it is not ready any more.
+    #[expect(clippy::too_many_arguments, reason = "each is a part that the handlers share")]
     pub(crate) fn new(
         store: Arc<dyn Store>,
         writer: Writer,
+        mirror: Option<Mirror>,
         receiver: Receiver,
         probing: Probing,
         alerts: Alerts,
         counters: &Counters,
         stopping: CancellationToken,
     ) -> Self {
-        let exposition = Arc::new(Exposition::new(counters, writer.clone()));
+        let exposition = Arc::new(Exposition::new(counters, writer.clone(), mirror.clone()));
         let scans = Arc::new(Semaphore::new(CONCURRENT_SCANS));
         let started = Timestamp::now();
         let executions = Executions::new(store.clone(), writer.clone());
         Self {
             store,
             writer,
+            mirror,
             receiver,
             probing,
             alerts,
@@ -165,6 +171,8 @@ impl Api {
             .route("/retention", get(retention::get))
             .route("/dead-letters", get(dead_letters::list).post(unread::post))
             .route("/doctor", get(doctor::get))
+            .route("/mirror", get(mirror::get))
+            .route("/mirror/{order}", post(mirror::order))
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))
             .route("/version", get(status::version))

@@ -11,7 +11,7 @@ use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
     artifacts, attributes, complexity, dead_letters, doctor, executions, exposition, growth, high, logs, metrics,
-    overview, pings, retention, services, span_patterns, spans, sql, stats, status, templates, ticks, unread,
+    mirror, overview, pings, retention, services, span_patterns, spans, sql, stats, status, templates, ticks, unread,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -44,6 +44,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
         dead_letters::list,
         doctor::get,
         unread::post,
+        mirror::get,
+        mirror::order,
         status::health,
         status::ready,
         status::version,

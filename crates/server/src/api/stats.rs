@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::error::{ApiError, Failures};
+use super::mirror::MirrorBody;
 use super::page::{number_of, of_service};
 use super::params::{NoParams, Params};
 use super::schema;
@@ -31,6 +32,8 @@ pub(crate) struct StatsBody {
     writer: WriterBody,
     /// The daily files that are written beside the store; null where none are.
     daily_files: Option<DailyFilesBody>,
+    /// What follows the store; null where nothing does.
+    mirror: Option<MirrorBody>,
     /// What is known in memory.
     fold: FoldBody,
     catalogue: Catalogue,
@@ -198,6 +201,7 @@ pub(crate) async fn get(
         store: StoreInfo { name: info.name, version: info.version, persistent: info.persistent, shared: info.shared },
         families: stats.families.iter().map(|(family, accounting)| (family.as_str(), accounting.into())).collect(),
         daily_files: stats.companion.take().map(Into::into),
+        mirror: api.mirror.as_ref().map(|mirror| mirror.status().into()),
         fold: stats.fold.into(),
         writer: WriterBody::of(stats, &api.writer.health()),
         catalogue,

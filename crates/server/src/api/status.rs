@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use tallybook_core::{Query, Record, Service};
+use tallybook_mirror::Mirror;
 use tallybook_writer::Health;
 use utoipa::ToSchema;
 
@@ -14,8 +15,18 @@ use super::params::{NoParams, Params};
 /// It is well.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Status {
+    /// `degraded` where what follows the store does not: records are taken and read all the same.
     #[schema(example = "ok")]
     status: &'static str,
+    /// Why it is degraded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Status {
+    fn ok() -> Self {
+        Self { status: "ok", reason: None }
+    }
 }
 
 /// What runs here.
@@ -39,7 +50,7 @@ pub(crate) struct VersionBody {
     responses((status = 200, description = "It answers", body = Status), Failures)
 )]
 pub(crate) async fn health(Params(NoParams {}): Params<NoParams>) -> Json<Status> {
-    Json(Status { status: "ok" })
+    Json(Status::ok())
 }
 
 /// Whether telemetry can be received and read: the store answers, and what arrives reaches it. Needs no token.
@@ -58,7 +69,11 @@ pub(crate) async fn ready(
         return Err(ApiError::unavailable(format!("nothing has reached the store since {since}: {error}")));
     }
     api.store.select(Service::TABLE, &Query::new(1)).await?;
-    Ok(Json(Status { status: "ok" }))
+    let mirror = api.mirror.as_ref().map(Mirror::status).filter(|mirror| mirror.state.is_degraded());
+    Ok(Json(mirror.map_or_else(Status::ok, |mirror| {
+        let error = mirror.last_error.map_or_else(|| "it fails".into(), |last| last.error);
+        Status { status: "degraded", reason: Some(format!("the mirror {} does not follow: {error}", mirror.target)) }
+    })))
 }
 
 /// What runs here.

@@ -74,6 +74,10 @@ impl Store for Watched {
         }
     }
 
+    async fn behind(&self, cursor: &Cursor) -> Result<u64> {
+        self.inner.behind(cursor).await
+    }
+
     async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
         self.inner.changes(cursor, limit).await
     }

@@ -42,6 +42,13 @@ struct Touched {
     symbol: Arc<str>,
 }
 
+impl TouchedCursor {
+    /// The revision it is in.
+    pub(crate) fn revision(&self) -> i64 {
+        self.rev
+    }
+}
+
 impl fmt::Display for TouchedCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rev, day, symbol, time, seq } = self;

@@ -11,6 +11,20 @@ use super::day::Day;
 use super::days::Days;
 use super::reader::Touched;
 
+/// How many ticks lie in ranges that were touched behind `revision`.
+pub(crate) fn ticks_behind(days: &Days, revision: i64) -> Result<u64> {
+    let mut count = 0;
+    for day in days.all() {
+        let of_day = match days.revisions(day) {
+            Some(known) if known.last <= revision => None,
+            Some(known) if known.first > revision => days.segment(day)?.map(|segment| segment.count),
+            _ => days.with(day, |view| view.count_touched(revision + 1))?,
+        };
+        count += of_day.unwrap_or(0);
+    }
+    Ok(count)
+}
+
 /// A tick's place in the order of changes. As text: `rev.ticks.day.time.seq.symbol`, the symbol last for it may hold points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TickPlace {

@@ -26,7 +26,7 @@ mod writers;
 pub(crate) use day::Day;
 pub(crate) use days::Days;
 pub(crate) use folder::Folder;
-pub(crate) use follow::{TickPlace, TickStream};
+pub(crate) use follow::{TickPlace, TickStream, ticks_behind};
 pub(crate) use recover::recover;
 pub(crate) use seal::{drop_segment, seal};
 pub(crate) use unseal::unseal;

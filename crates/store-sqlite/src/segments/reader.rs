@@ -91,6 +91,17 @@ impl DayReader {
         count.query_row([], |row| row.get(0)).map(i64::cast_unsigned).map_err(|error| failed(OPERATION, error))
     }
 
+    /// How many ticks lie between the first and the last that were touched from `revision` on, by symbol.
+    pub(crate) fn count_touched(&self, revision: i64) -> Result<u64> {
+        let sql = "SELECT coalesce(sum((SELECT count(*) FROM tick WHERE tick.symbol = t.symbol AND tick.ts \
+                   BETWEEN t.first AND t.last)), 0) \
+                   FROM (SELECT symbol, min(first) AS first, max(last) AS last FROM touched WHERE rev >= ? \
+                   GROUP BY symbol) AS t";
+        let mut count = self.connection.prepare_cached(sql).map_err(|error| failed(OPERATION, error))?;
+        let counted = count.query_row([revision], |row| row.get(0)).map(i64::cast_unsigned);
+        counted.map_err(|error| failed(OPERATION, error))
+    }
+
     /// What was touched from `revision` on.
     pub(crate) fn touched(&self, revision: i64) -> Result<Vec<Touched>> {
         let start = self.day.start().0;

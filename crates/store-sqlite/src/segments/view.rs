@@ -55,6 +55,12 @@ impl DayView<'_> {
         self.sealed.and(self.database).map_or(Ok(0), DayReader::count)
     }
 
+    /// How many ticks lie where something was touched from `revision` on.
+    pub(crate) fn count_touched(&self, revision: i64) -> Result<u64> {
+        let later = self.database.map_or(Ok(0), |database| database.count_touched(revision))?;
+        Ok(later + self.sealed.filter(|sealed| sealed.revision() >= revision).map_or(0, Sealed::count))
+    }
+
     /// What was touched from `revision` on; a seal touches all.
     pub(crate) fn touched(&self, revision: i64) -> Result<Vec<Touched>> {
         let mut touched = self.database.map_or(Ok(Vec::new()), |database| database.touched(revision))?;

@@ -161,6 +161,10 @@ impl Store for Unruly {
         self.chaos.select(table, query).await
     }
 
+    async fn behind(&self, cursor: &Cursor) -> Result<u64> {
+        self.chaos.behind(cursor).await
+    }
+
     async fn changes(&self, cursor: &Cursor, limit: usize) -> Result<Changes> {
         self.chaos.changes(cursor, limit).await
     }
