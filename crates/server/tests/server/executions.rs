@@ -9,7 +9,7 @@ use tallybook_core::{Family, LogLines, Query, StoreExt, Stream, Timestamp};
 use crate::export::compress;
 use crate::running::{Answer, PATIENCE, Running, Setup};
 
-const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
+pub(crate) const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
 
 async fn send(server: &Running, method: Method, path: &str, body: Value) -> Answer {
     let request = server.client.request(method, server.api(&format!("/api/v1/executions{path}"))).json(&body);
@@ -49,7 +49,8 @@ fn a_build() -> Vec<Value> {
     ]
 }
 
-async fn built(server: &Running) -> Answer {
+/// Sends all that happened to [`ID`].
+pub(crate) async fn built(server: &Running) -> Answer {
     post(server, &format!("/{ID}/events"), numbered(1, a_build())).await
 }
 
