@@ -22,6 +22,5 @@ pub use chaos_follower::ChaosFollower;
 pub use fixtures::Fixtures;
 pub use following::{FollowerPlace, follower_cases, following_store_cases};
 pub use libtest_mimic::Trial;
-pub use model::try_model;
 pub(crate) use suite::NewPlace;
 pub use suite::{Place, case, run, run_trials};

@@ -16,17 +16,17 @@ use crate::follower::Follower;
 use crate::queries::random_query;
 use crate::steps::{Step, hours_of, step};
 use crate::support::{Sender, answer, assert_same, contents, day_counts, open, rows, ticks};
-use crate::{Chaos, Fixtures, NewPlace, Place};
+use crate::{Chaos, Fixtures, NewPlace};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "model_any_steps_lead_where_the_memory_store_goes",
-        run: |new_place| Box::pin(try_steps(new_place, RUNS, |store, _| store)),
+        run: |new_place| Box::pin(try_steps(new_place, |store, _| store)),
     },
     Case {
         name: "model_faults_lose_nothing_and_apply_nothing_twice",
         run: |new_place| {
-            Box::pin(try_steps(new_place, RUNS, |store, seed| {
+            Box::pin(try_steps(new_place, |store, seed| {
                 let chaos = Chaos::new(store);
                 chaos.fail_at_random(seed);
                 Arc::new(chaos)
@@ -43,21 +43,12 @@ const STEPS_MAX: usize = 24;
 /// Each step less costs a new store.
 const SHRINK_STEPS_MAX: u32 = 200;
 
-/// A few random sequences of steps, each over a fresh store: for a backend whose stores take long to make. [`crate::run`]
-/// takes many.
-///
-/// # Panics
-/// When an answer differs from the memory store's.
-pub async fn try_model<P: Place>(new_place: impl Fn() -> P + Send + Sync + 'static, runs: u32) {
-    try_steps(Arc::new(move || Arc::new(new_place())), runs, |store, _| store).await;
-}
-
-/// Takes random sequences of steps, each over a fresh store as `wrap` makes it.
-async fn try_steps(new_place: NewPlace, runs: u32, wrap: fn(Arc<dyn Store>, u64) -> Arc<dyn Store>) {
+/// Takes many random sequences of steps, each over a fresh store as `wrap` makes it.
+async fn try_steps(new_place: NewPlace, wrap: fn(Arc<dyn Store>, u64) -> Arc<dyn Store>) {
     let seed = std::env::var(SEED_VARIABLE).ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
     eprintln!("{SEED_VARIABLE}={seed}");
     let config =
-        Config { cases: runs, max_shrink_iters: SHRINK_STEPS_MAX, failure_persistence: None, ..Config::default() };
+        Config { cases: RUNS, max_shrink_iters: SHRINK_STEPS_MAX, failure_persistence: None, ..Config::default() };
     let runtime = tokio::runtime::Handle::current();
     let runs = tokio::task::spawn_blocking(move || {
         let mut seed_bytes = [0; 32];

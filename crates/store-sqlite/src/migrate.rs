@@ -127,6 +127,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut database = database(folder.path(), "current.db");
         run(&mut database).unwrap();
+        database.pragma_update(None, "journal_mode", "WAL").unwrap();
         database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         run(&mut database).unwrap();
         assert_eq!(folder.path().join("current.db-wal").metadata().unwrap().len(), 0);

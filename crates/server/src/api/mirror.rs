@@ -9,7 +9,7 @@ use tallybook_core::Timestamp;
 use tallybook_mirror::{Mirror, State as MirrorState, Status};
 use utoipa::ToSchema;
 
-use super::error::{ApiError, Failures};
+use super::error::{ApiError, Failures, Missing};
 use super::params::{Name, NoParams, Params};
 use super::{Api, schema};
 
@@ -82,7 +82,7 @@ pub(crate) async fn get(State(api): State<Api>, Params(NoParams {}): Params<NoPa
 #[utoipa::path(
     post, operation_id = "order_mirror", path = "/api/v1/mirror/{order}", tag = "server",
     params(("order" = String, Path, description = "`pause`, `resume` or `rebuild`")),
-    responses((status = 200, description = "The mirror, which may not have begun yet", body = MirrorBody), Failures)
+    responses((status = 200, description = "The mirror, which may not have begun yet", body = MirrorBody), Failures, Missing)
 )]
 pub(crate) async fn order(
     State(api): State<Api>,

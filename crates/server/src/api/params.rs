@@ -127,6 +127,11 @@ pub(crate) fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     Ok(Some(text))
 }
 
+/// The same of a number that may be left out or not.
+pub(crate) fn natural<'de, D: Deserializer<'de>, T: From<u64>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(count(deserializer)?.unwrap_or_default().cast_unsigned().into())
+}
+
 /// Reads a number that must not be negative and fits a 64-bit integer at rest.
 pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     let number = i64::deserialize(deserializer)?;

@@ -15,7 +15,7 @@ use super::item::ExecutionItem;
 use crate::api::Api;
 use crate::api::body::JsonBody;
 use crate::api::error::{ApiError, BodyFailures, ErrorBody, Failures, Missing};
-use crate::api::params::{Name, NoParams, Params};
+use crate::api::params::{Name, NoParams, Params, natural};
 use crate::api::schema;
 use crate::executions::NotTaken;
 
@@ -42,7 +42,7 @@ pub(crate) struct CreateExecution {
     #[serde(default)]
     metadata: BTreeMap<String, String>,
     /// Steps that are announced.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "natural")]
     total_steps: u64,
     /// When it may be removed; after `KEEP_EXECUTIONS` unless given.
     #[schema(schema_with = schema::nullable_time)]

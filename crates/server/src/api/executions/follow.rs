@@ -9,12 +9,12 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream as Events, StreamExt as _, stream};
 use serde::Deserialize;
 use tallybook_core::{ExecutionStatus, Stream};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::lines::{Ansi, Reader, Wanted};
 use crate::api::Api;
 use crate::api::error::{ApiError, Failures, Missing};
-use crate::api::params::{Name, Params};
+use crate::api::params::{Name, Params, natural};
 use crate::api::schema;
 
 /// How often the store is asked for new lines.
@@ -25,10 +25,11 @@ const EVERY: Duration = Duration::from_millis(200);
 #[serde(deny_unknown_fields)]
 pub(crate) struct FollowFilter {
     /// From this line on, counted from 1.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "natural")]
     #[param(minimum = 0)]
     since: u64,
     /// Of this step alone.
+    #[serde(default, deserialize_with = "natural")]
     step: Option<u64>,
     /// Of this stream alone.
     #[param(schema_with = schema::stream)]
@@ -37,6 +38,18 @@ pub(crate) struct FollowFilter {
     #[serde(default)]
     #[param(inline)]
     ansi: Ansi,
+}
+
+/// One event of the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is only documented: axum writes the events")]
+pub(crate) struct FollowEvent {
+    /// The number of the line.
+    id: Option<String>,
+    /// `end` for the last one.
+    event: Option<String>,
+    /// The line as JSON, or the state at the end.
+    data: String,
 }
 
 struct Following {
@@ -54,7 +67,7 @@ struct Following {
 /// of its line as `id` and a line of `/logs` as `data`; the last event is `end`, with the state.
 #[utoipa::path(get, operation_id = "follow_log_lines", path = "/api/v1/executions/{id}/logs/follow", tag = "executions",
     params(("id" = String, Path), FollowFilter),
-    responses((status = 200, body = String, content_type = "text/event-stream"), Failures, Missing))]
+    responses((status = 200, body = inline(FollowEvent), content_type = "text/event-stream"), Failures, Missing))]
 pub(crate) async fn follow(
     State(api): State<Api>,
     Name(id): Name,

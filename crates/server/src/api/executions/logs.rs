@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::lines::{Ansi, LineItem, Reader, Wanted};
 use crate::api::Api;
 use crate::api::error::{ApiError, Failures, Missing};
-use crate::api::params::{Name, Params, filled};
+use crate::api::params::{Name, Params, filled, natural};
 use crate::api::schema;
 
 const MAX_LIMIT: usize = 10_000;
@@ -36,13 +36,15 @@ pub(crate) struct LinePage {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LogFilter {
     /// From this line on, counted from 1.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "natural")]
     #[param(minimum = 0)]
     since: u64,
     /// The last so many lines, instead of `since`.
+    #[serde(default, deserialize_with = "natural")]
     #[param(minimum = 1)]
     tail: Option<u64>,
     /// Of this step alone.
+    #[serde(default, deserialize_with = "natural")]
     step: Option<u64>,
     /// Of this stream alone.
     #[param(schema_with = schema::stream)]
@@ -66,6 +68,7 @@ pub(crate) struct LogFilter {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TextFilter {
     /// Of this step alone.
+    #[serde(default, deserialize_with = "natural")]
     step: Option<u64>,
     /// Of this stream alone.
     #[param(schema_with = schema::stream)]

@@ -86,8 +86,7 @@ pub(crate) struct ExecuteBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TransactionBody {
-    /// What is done, in this order; all or nothing of it.
-    #[schema(max_items = 10_000)]
+    /// What is done, in this order; all or nothing of it. At most 10,000.
     pub(super) steps: Vec<StepBody>,
     #[serde(default)]
     #[schema(inline)]
