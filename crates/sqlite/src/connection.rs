@@ -12,7 +12,7 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// that fails to read would kill it.
 const MMAP_BYTES: i64 = 0;
 /// The file is cut back to this size when it starts over.
-const WAL_BYTES_KEPT: i64 = 64 << 20;
+pub const WAL_BYTES_KEPT: i64 = 64 << 20;
 /// Two statements for each table, and what lists ask for.
 const STATEMENTS_CACHED: usize = 128;
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, Row};
 use tallybook_core::Ack;
 
+use crate::anchor::Anchor;
 use crate::connection::open_writer;
 use crate::control::Controlled;
 use crate::lock::FolderLock;
@@ -101,16 +102,18 @@ impl Opening {
     /// Opens the readers and lets everybody in.
     pub fn start(self) -> Result<Engine> {
         let Self { path, options, connection, lock, pause } = self;
-        let wal = Wal::new(&connection, options.wal)?;
+        let counters: Arc<Counters> = Arc::default();
+        let anchor = Arc::new(Anchor::open(&path, counters.clone())?);
+        let wal = Wal::new(&connection, options.wal)?.pausing(anchor.clone());
         let wal_stats = wal.stats();
         let controlled = Controlled::new(connection, options.access, Arc::new(AtomicBool::new(false)))?;
         let writer = Writer::new(controlled, wal, pause, lock);
-        let readers = Readers::open(&path, &options)?;
+        let readers = Readers::open(&path, &options, anchor.clone())?;
         let core = Arc::new(Core {
             path,
             queue: Queue::new(writer, options.max_waiting),
             readers,
-            counters: Arc::default(),
+            counters,
             wal: wal_stats,
             max_rows: options.max_rows,
             max_bytes: options.max_bytes,
@@ -118,8 +121,7 @@ impl Opening {
         });
         let attended = core.clone();
         let background = std::thread::Builder::new().name("sqlite-writer".into()).spawn(move || {
-            let writes = || attended.counters.commits.load(Ordering::Relaxed);
-            attended.queue.attend(IDLE_AFTER, writes, &attended.counters);
+            attended.queue.attend(IDLE_AFTER, &anchor, &attended.counters);
         });
         let background = background.map_err(|error| Error::of_io("the writer thread cannot start", &error))?;
         let handle = Handle { core, background: Mutex::new(Some(background)), closed: Mutex::default() };
@@ -199,8 +201,7 @@ impl Engine {
     pub fn enqueue(&self, sql: impl Into<String>, params: impl Into<Params>) -> Result<()> {
         let (sql, params) = (sql.into(), [params.into()]);
         let call = self.shared_call(true, queue::Answer::new(false), move |tx| tx.runner.execute(&sql, &params));
-        let core = &self.handle.core;
-        self.counted(core.queue.run(Call::Shared(call), self.call.ack, None, &core.counters))
+        self.counted(self.handle.core.queue.enqueue(Call::Shared(call), self.call.ack))
     }
 
     /// All rows of a query, on a reader. A statement that writes and answers (`RETURNING`) belongs into a transaction.
@@ -306,7 +307,7 @@ impl Engine {
     /// What was done since the engine was opened.
     pub fn stats(&self) -> Stats {
         let core = &self.handle.core;
-        core.counters.read(core.queue.len(), self.wal_stats())
+        core.counters.read(core.readers.counters(), core.queue.len(), self.wal_stats())
     }
 
     /// The write-ahead log, as the writer last saw it.
@@ -335,10 +336,11 @@ impl Engine {
         let asked = Instant::now();
         let read = core.readers.lend(&ends).and_then(|mut lent| {
             let started = Instant::now();
-            core.counters.read_wait.add(started - asked);
-            let (statements, max_bytes) = (&core.counters.statements, core.max_bytes);
+            let counters = lent.counters;
+            counters.wait.add(started - asked);
+            let (statements, max_bytes) = (&counters.statements, core.max_bytes);
             let done = lent.get().guest(&ends, |connection| work(Runner { connection, statements, max_bytes }));
-            core.counters.read_run.add(started.elapsed());
+            counters.run.add(started.elapsed());
             done
         });
         self.counted(read)
@@ -352,8 +354,8 @@ impl Engine {
         let answer = queue::Answer::new(true);
         let call = self.shared_call(one_statement, answer.clone(), work);
         let core = &self.handle.core;
-        let run = core.queue.run(Call::Shared(call), self.call.ack, answer.turn(), &core.counters);
-        self.counted(run.and_then(|()| answer.take()))
+        let run = core.queue.run(Call::Shared(call), self.call.ack, &core.counters);
+        self.counted(run.and_then(|()| answer.wait()))
     }
 
     fn shared_call<T: Send + 'static>(
@@ -379,8 +381,8 @@ impl Engine {
             to.give(done);
         });
         let core = &self.handle.core;
-        let run = core.queue.run(Call::Alone(call), self.call.ack, answer.turn(), &core.counters);
-        self.counted(run.and_then(|()| answer.take()))
+        let run = core.queue.run(Call::Alone(call), self.call.ack, &core.counters);
+        self.counted(run.and_then(|()| answer.wait()))
     }
 
     fn counted<T>(&self, result: Result<T>) -> Result<T> {

@@ -4,6 +4,7 @@
 //! together share one commit and one fsync. `rusqlite` is re-exported for the closures of [`Engine::read`] and
 //! [`Engine::write`].
 
+mod anchor;
 mod ask;
 pub mod authorizer;
 mod backup;

@@ -43,7 +43,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             readers: std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)),
-            wal: WalLimits { passive_bytes: 64 << 20, truncate_bytes: 256 << 20 },
+            // A log that starts over soon is a short file, whose room is there already when it is written to again.
+            wal: WalLimits { passive_bytes: 8 << 20, truncate_bytes: 64 << 20 },
             lock_note: Some(String::new()),
             max_waiting: 1_024,
             max_rows: 1_000_000,

@@ -1,15 +1,17 @@
 //! The queue in front of the writer.
 //!
-//! Whoever finds the writer free writes with it, on its own thread: a lone caller pays for no change of threads. Calls that
-//! come meanwhile wait in the queue; the first of them leads next, runs all that wait in one transaction, and its commit
+//! Whoever finds the writer free, and nobody waiting, writes with it on its own thread: a lone caller pays for no change of
+//! threads. Calls that come meanwhile wait; the background thread runs all that wait in one transaction, and its commit
 //! answers them all. So an fsync serves everybody who came while the one before ran.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use tallybook_core::Ack;
 
+use crate::anchor::Anchor;
 use crate::control::Controlled;
 use crate::stats::Counters;
 use crate::writer::Writer;
@@ -35,6 +37,11 @@ pub(crate) trait SharedCall: Send {
 /// A call that has the writer to itself, or an error that keeps it from it. It answers by itself.
 pub(crate) type Alone = Box<dyn FnOnce(Result<&mut Writer>) + Send>;
 
+pub(crate) enum Call {
+    Shared(Box<dyn SharedCall>),
+    Alone(Alone),
+}
+
 /// A call among those that share a transaction.
 pub(crate) struct Shared {
     pub(crate) call: Box<dyn SharedCall>,
@@ -42,97 +49,44 @@ pub(crate) struct Shared {
     pub(crate) since: Instant,
 }
 
-pub(crate) enum Call {
-    Shared(Box<dyn SharedCall>),
-    Alone(Alone),
-}
-
 struct Waiting {
     call: Call,
     ack: Ack,
     since: Instant,
-    /// Who waits for it; `None` where nobody does.
-    turn: Option<Arc<Turn>>,
 }
 
-/// Where one caller waits.
-#[derive(Debug, Default)]
-pub(crate) struct Turn {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Waiting,
-    /// The writer is free, and this one the next to use it.
-    Leads,
-    Answered,
-}
-
-impl Turn {
-    fn set(&self, state: State) {
-        let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if *now != State::Answered {
-            *now = state;
-        }
-        drop(now);
-        self.changed.notify_one();
-    }
-
-    /// Waits until there is something to do; gives whether that is to lead.
-    fn wait(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match *state {
-                State::Waiting => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                State::Leads => {
-                    *state = State::Waiting;
-                    return true;
-                }
-                State::Answered => return false,
-            }
-        }
-    }
-
-    fn is_answered(&self) -> bool {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) == State::Answered
-    }
-}
-
-/// Where an answer is put, and found when the turn says so.
+/// Where an answer is put and waited for.
 #[derive(Debug)]
 pub(crate) struct Answer<T> {
     value: Mutex<Option<Result<T>>>,
-    turn: Option<Arc<Turn>>,
+    given: Condvar,
+    /// Whether somebody waits for it.
+    awaited: bool,
 }
 
 impl<T> Answer<T> {
-    /// With `waits`, somebody waits for it.
-    pub(crate) fn new(waits: bool) -> Arc<Self> {
-        Arc::new(Self { value: Mutex::new(None), turn: waits.then(Arc::default) })
+    pub(crate) fn new(awaited: bool) -> Arc<Self> {
+        Arc::new(Self { value: Mutex::new(None), given: Condvar::new(), awaited })
     }
 
     pub(crate) fn give(&self, value: Result<T>) {
-        if self.turn.is_none()
+        if !self.awaited
             && let Err(error) = &value
         {
             tracing::error!(%error, "a write that was only queued failed");
         }
         *self.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-        if let Some(turn) = &self.turn {
-            turn.set(State::Answered);
+        self.given.notify_one();
+    }
+
+    pub(crate) fn wait(&self) -> Result<T> {
+        let mut value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match value.take() {
+                Some(given) => return given,
+                None => value = self.given.wait(value).unwrap_or_else(PoisonError::into_inner),
+            }
         }
-    }
-
-    pub(crate) fn turn(&self) -> Option<Arc<Turn>> {
-        self.turn.clone()
-    }
-
-    pub(crate) fn take(&self) -> Result<T> {
-        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner).take();
-        value.unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "the call ended without an answer")))
     }
 }
 
@@ -141,7 +95,7 @@ impl<T> Answer<T> {
 pub(crate) struct Queue {
     waiting: Mutex<Line>,
     /// Wakes the background thread.
-    unattended: Condvar,
+    called: Condvar,
     /// `None` once it is closed.
     writer: Mutex<Option<Writer>>,
     max_waiting: usize,
@@ -150,109 +104,73 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Line {
     calls: VecDeque<Waiting>,
+    /// Whether the background thread has to be woken.
+    attendant_sleeps: bool,
     closed: bool,
 }
 
 impl std::fmt::Debug for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Line").field("calls", &self.calls.len()).field("closed", &self.closed).finish()
+        f.debug_struct("Line").field("calls", &self.calls.len()).field("closed", &self.closed).finish_non_exhaustive()
     }
 }
 
 impl Queue {
     pub(crate) fn new(writer: Writer, max_waiting: usize) -> Self {
         let writer = Mutex::new(Some(writer));
-        Self { waiting: Mutex::default(), unattended: Condvar::new(), writer, max_waiting }
+        Self { waiting: Mutex::default(), called: Condvar::new(), writer, max_waiting }
     }
 
-    /// Runs a call, here or by whoever has the writer, and returns when it is answered; at once where nobody waits for it.
-    pub(crate) fn run(&self, call: Call, ack: Ack, turn: Option<Arc<Turn>>, counters: &Counters) -> Result<()> {
-        let attended = turn.is_some();
-        let since = Instant::now();
-        {
-            let mut line = self.line();
-            if line.closed {
-                return Err(Error::closed());
-            }
-            if line.calls.len() >= self.max_waiting {
-                let context = format!("{} calls wait for the writer already; try again later", self.max_waiting);
-                return Err(Error::new(ErrorKind::Busy, context));
-            }
-            line.calls.push_back(Waiting { call, ack, since, turn: turn.clone() });
-        }
-        let Some(turn) = turn else {
-            self.unattended.notify_one();
-            return Ok(());
+    /// Runs a call, here or in the background; it is answered then, or will be.
+    pub(crate) fn run(&self, call: Call, ack: Ack, counters: &Counters) -> Result<()> {
+        let waiting = Waiting { call, ack, since: Instant::now() };
+        let Some(mut writer) = self.free_writer() else { return self.add(waiting) };
+        serve(&mut writer, [waiting], counters);
+        Ok(())
+    }
+
+    /// Leaves a call to the background thread.
+    pub(crate) fn enqueue(&self, call: Call, ack: Ack) -> Result<()> {
+        self.add(Waiting { call, ack, since: Instant::now() })
+    }
+
+    /// The writer, if nobody uses it or waits for it.
+    fn free_writer(&self) -> Option<MutexGuard<'_, Option<Writer>>> {
+        let writer = match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
         };
-        debug_assert!(attended);
-        let free = match self.writer.try_lock() {
-            Ok(writer) => Some(writer),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        if let Some(writer) = free {
-            self.lead(writer, &turn, counters);
+        let line = self.line();
+        (line.calls.is_empty() && !line.closed).then_some(writer)
+    }
+
+    fn add(&self, waiting: Waiting) -> Result<()> {
+        let mut line = self.line();
+        if line.closed {
+            return Err(Error::closed());
         }
-        while turn.wait() {
-            self.lead(self.writer(), &turn, counters);
+        if line.calls.len() >= self.max_waiting {
+            let context = format!("{} calls wait for the writer already; try again later", self.max_waiting);
+            return Err(Error::new(ErrorKind::Busy, context));
+        }
+        line.calls.push_back(waiting);
+        if line.attendant_sleeps {
+            self.called.notify_one();
         }
         Ok(())
     }
 
-    /// Serves those who wait until `turn` is answered, then lets the next one lead.
-    fn lead(&self, mut writer: MutexGuard<'_, Option<Writer>>, turn: &Turn, counters: &Counters) {
-        while !turn.is_answered() && self.serve(&mut writer, counters) {}
-        drop(writer);
-        self.hand_over();
-    }
-
-    /// Serves the first call in the queue, with those behind it that can share its transaction. Says whether there was one.
-    fn serve(&self, writer: &mut Option<Writer>, counters: &Counters) -> bool {
-        let mut together = Vec::new();
+    /// Serves the first call that waits, with those behind it that can share its transaction; gives how many.
+    fn serve_waiting(&self, writer: &mut Option<Writer>, counters: &Counters) -> usize {
         let mut line = self.line();
-        while together.len() < MAX_TOGETHER {
-            match line.calls.pop_front() {
-                Some(Waiting { call: Call::Shared(call), ack, since, turn: _ }) => {
-                    together.push(Shared { call, ack, since });
-                }
-                Some(Waiting { call: Call::Alone(call), ack, since, .. }) if together.is_empty() => {
-                    drop(line);
-                    match writer {
-                        Some(writer) => writer.run_alone(call, since, ack, counters),
-                        None => call(Err(Error::closed())),
-                    }
-                    return true;
-                }
-                Some(alone) => {
-                    line.calls.push_front(alone);
-                    break;
-                }
-                None => break,
-            }
-        }
+        let shared = |waiting: &&Waiting| matches!(waiting.call, Call::Shared(_));
+        let count = line.calls.iter().take(MAX_TOGETHER).take_while(shared).count();
+        let first = line.calls.len().min(count.max(1));
+        let calls: Vec<Waiting> = line.calls.drain(..first).collect();
         drop(line);
-        if together.is_empty() {
-            return false;
-        }
-        if let Some(writer) = writer {
-            writer.run_shared(&mut together, counters);
-        }
-        for shared in together {
-            shared.call.answer();
-        }
-        true
-    }
-
-    /// Wakes the first one who waits, or the background thread where nobody does.
-    fn hand_over(&self) {
-        let line = self.line();
-        if line.calls.is_empty() {
-            return;
-        }
-        match line.calls.iter().find_map(|waiting| waiting.turn.clone()) {
-            Some(next) => next.set(State::Leads),
-            None => self.unattended.notify_one(),
-        }
+        serve(writer, calls, counters);
+        first
     }
 
     /// Calls that wait at present.
@@ -260,23 +178,24 @@ impl Queue {
         self.line().calls.len()
     }
 
-    /// What the background thread does: serves calls for which nobody waits, and uses pauses.
-    pub(crate) fn attend(&self, idle_after: Duration, writes: impl Fn() -> u64, counters: &Counters) {
+    /// What the background thread does: serves calls that wait, and uses pauses.
+    pub(crate) fn attend(&self, idle_after: Duration, anchor: &Anchor, counters: &Counters) {
         let mut at_rest = false;
+        let writes = || counters.commits.load(Ordering::Relaxed);
         let mut seen = writes();
         loop {
-            {
-                let line = self.line();
-                if line.closed {
-                    return;
-                }
-                if line.calls.iter().all(|waiting| waiting.turn.is_some()) {
-                    drop(self.unattended.wait_timeout(line, idle_after).unwrap_or_else(PoisonError::into_inner));
-                }
+            let mut line = self.line();
+            if line.closed {
+                return;
             }
+            if line.calls.is_empty() {
+                line = self.sleep(line, idle_after);
+            }
+            drop(line);
+            anchor.release_after(idle_after);
             let mut writer = self.writer();
             let mut served = false;
-            while self.serve(&mut writer, counters) {
+            while self.serve_waiting(&mut writer, counters) > 0 {
                 served = true;
             }
             let now = writes();
@@ -286,17 +205,22 @@ impl Queue {
             } else if !served && !at_rest {
                 at_rest = writer.as_mut().is_none_or(Writer::rest);
             }
-            drop(writer);
-            self.hand_over();
         }
+    }
+
+    fn sleep<'q>(&self, mut line: MutexGuard<'q, Line>, limit: Duration) -> MutexGuard<'q, Line> {
+        line.attendant_sleeps = true;
+        let mut line = self.called.wait_timeout(line, limit).unwrap_or_else(PoisonError::into_inner).0;
+        line.attendant_sleeps = false;
+        line
     }
 
     /// Refuses further calls, serves those that wait, and gives the writer to be closed; `None` if that was done before.
     pub(crate) fn close(&self, counters: &Counters) -> Option<Writer> {
         self.line().closed = true;
-        self.unattended.notify_all();
+        self.called.notify_all();
         let mut writer = self.writer();
-        while self.serve(&mut writer, counters) {}
+        while self.serve_waiting(&mut writer, counters) > 0 {}
         writer.take()
     }
 
@@ -311,5 +235,25 @@ impl Queue {
     fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
         // The code of callers cannot poison it: their panics are caught.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs calls and answers them: one alone, or several that share a transaction.
+fn serve(writer: &mut Option<Writer>, calls: impl IntoIterator<Item = Waiting>, counters: &Counters) {
+    let mut together = Vec::new();
+    for Waiting { call, ack, since } in calls {
+        match (call, writer.as_mut()) {
+            (Call::Shared(call), _) => together.push(Shared { call, ack, since }),
+            (Call::Alone(call), Some(writer)) => writer.run_alone(call, since, ack, counters),
+            (Call::Alone(call), None) => call(Err(Error::closed())),
+        }
+    }
+    if let Some(writer) = writer
+        && !together.is_empty()
+    {
+        writer.run_shared(&mut together, counters);
+    }
+    for shared in together {
+        shared.call.answer();
     }
 }

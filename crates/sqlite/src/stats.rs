@@ -78,7 +78,17 @@ impl Timer {
     }
 
     fn read(&self) -> Latencies {
-        let counts: Vec<u64> = self.0.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        Self::read_all([self])
+    }
+
+    /// What several timers counted together.
+    fn read_all<'t>(timers: impl IntoIterator<Item = &'t Self>) -> Latencies {
+        let mut counts = [0_u64; BUCKETS];
+        for timer in timers {
+            for (sum, count) in counts.iter_mut().zip(&timer.0) {
+                *sum += count.load(Ordering::Relaxed);
+            }
+        }
         let count: u64 = counts.iter().sum();
         let at = |part: f64| {
             let rank = (count as f64 * part).ceil() as u64;
@@ -127,16 +137,23 @@ impl Statements {
     }
 }
 
-/// Everything that is counted.
+/// What is counted of the calls on one connection that reads.
+#[derive(Debug, Default)]
+pub(crate) struct ReadCounters {
+    pub(crate) statements: Statements,
+    pub(crate) wait: Timer,
+    pub(crate) run: Timer,
+}
+
+/// Everything else that is counted.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    /// Those of calls that write.
     pub(crate) statements: Statements,
     pub(crate) commits: AtomicU64,
     pub(crate) backups: AtomicU64,
     pub(crate) write_wait: Timer,
     pub(crate) write_run: Timer,
-    pub(crate) read_wait: Timer,
-    pub(crate) read_run: Timer,
     errors: [AtomicU64; ErrorKind::ALL.len()],
 }
 
@@ -145,23 +162,31 @@ impl Counters {
         self.errors[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self, waiting: usize, wal: WalStats) -> Stats {
+    pub(crate) fn read<'r>(
+        &self,
+        readers: impl Iterator<Item = &'r ReadCounters> + Clone,
+        waiting: usize,
+        wal: WalStats,
+    ) -> Stats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let of_readers = readers.clone().map(|reader| &reader.statements);
+        let statements: Vec<&Statements> = of_readers.chain([&self.statements]).collect();
+        let all = |counter: fn(&Statements) -> &AtomicU64| statements.iter().map(|one| count(counter(one))).sum();
         let errors = ErrorKind::ALL.into_iter().map(|kind| (kind.as_str(), count(&self.errors[kind as usize])));
-        let (write_run, read_run) = (self.write_run.read(), self.read_run.read());
+        let (write_run, read_run) = (self.write_run.read(), Timer::read_all(readers.clone().map(|reader| &reader.run)));
         Stats {
             reads: read_run.count,
             writes: write_run.count,
             commits: count(&self.commits),
-            rows_read: count(&self.statements.rows_read),
+            rows_read: all(|one| &one.rows_read),
             errors: errors.filter(|(_, count)| *count > 0).collect(),
             waiting: waiting as u64,
             write_wait: self.write_wait.read(),
             write_run,
-            read_wait: self.read_wait.read(),
+            read_wait: Timer::read_all(readers.map(|reader| &reader.wait)),
             read_run,
-            statement_cache_hits: count(&self.statements.hits),
-            statement_cache_misses: count(&self.statements.misses),
+            statement_cache_hits: all(|one| &one.hits),
+            statement_cache_misses: all(|one| &one.misses),
             backups: count(&self.backups),
             wal,
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::anchor::Anchor;
 use crate::connection::BUSY_TIMEOUT;
 
 /// How long a commit may wait for short reads to end, when the log is past its greater limit.
@@ -37,6 +38,7 @@ enum Mode {
     /// Does nothing; says how long the log is.
     Noop,
     Passive,
+    Restart,
     Truncate,
 }
 
@@ -59,6 +61,7 @@ pub struct Wal {
     blocked_at: u64,
     /// Length of the log from which on the operator is told that a reader holds it.
     warn_at: u64,
+    anchor: Option<Arc<Anchor>>,
     stats: Arc<Mutex<WalStats>>,
 }
 
@@ -71,8 +74,14 @@ impl Wal {
             page_bytes: page_bytes.cast_unsigned(),
             blocked_at: 0,
             warn_at: limits.truncate_bytes,
+            anchor: None,
             stats: Arc::default(),
         })
+    }
+
+    /// Has checkpoints not wait for this reader.
+    pub(crate) fn pausing(self, anchor: Arc<Anchor>) -> Self {
+        Self { anchor: Some(anchor), ..self }
     }
 
     /// Shared with whoever wants to look.
@@ -104,18 +113,34 @@ impl Wal {
         Ok(())
     }
 
-    /// With nothing else to do: starts the log over. Says whether that succeeded.
+    /// With nothing else to do: has the log start over. Says whether no reader kept it from that.
+    ///
+    /// The file keeps its length, within [`crate::connection::WAL_BYTES_KEPT`]: an fsync after a write into room that is
+    /// there already costs half of one after a write that makes the file longer (ext4: no commit of its journal).
     pub fn when_idle(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
+        self.without_waiting(connection, Mode::Restart)
+    }
+
+    /// Moves all of the log into the database and gives its room back. Says whether no reader kept it from that.
+    pub fn empty(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
+        self.without_waiting(connection, Mode::Truncate)
+    }
+
+    fn without_waiting(&mut self, connection: &Connection, mode: Mode) -> rusqlite::Result<bool> {
         connection.busy_timeout(Duration::ZERO)?;
-        let tried = self.try_checkpoint(connection, Mode::Truncate);
+        let tried = self.try_checkpoint(connection, mode);
         connection.busy_timeout(BUSY_TIMEOUT)?;
         tried
     }
 
     fn try_checkpoint(&mut self, connection: &Connection, mode: Mode) -> rusqlite::Result<bool> {
+        let paused = self.anchor.as_ref().map(|anchor| anchor.pause());
         let answer = checkpoint(connection, mode)?;
+        drop(paused);
         let blocked = answer.busy || answer.copied < answer.frames;
-        let bytes = answer.frames * self.page_bytes;
+        // What starts over is not in use, whatever the length of the file.
+        let starts_over = !blocked && !matches!(mode, Mode::Passive);
+        let bytes = if starts_over { 0 } else { answer.frames * self.page_bytes };
         self.blocked_at = if blocked { bytes } else { 0 };
         self.update(|stats| {
             stats.bytes = bytes;
@@ -141,6 +166,7 @@ fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Answer> {
     let mut statement = connection.prepare_cached(match mode {
         Mode::Noop => "PRAGMA wal_checkpoint(NOOP)",
         Mode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+        Mode::Restart => "PRAGMA wal_checkpoint(RESTART)",
         Mode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
     })?;
     statement.query_row([], |row| {

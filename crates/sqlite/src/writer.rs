@@ -183,7 +183,7 @@ impl Writer {
 
     /// Moves the whole log into the database; says whether no reader kept it from that.
     pub(crate) fn checkpoint(&mut self) -> Result<bool> {
-        Ok(self.wal.when_idle(&self.controlled.connection)?)
+        Ok(self.wal.empty(&self.controlled.connection)?)
     }
 
     /// Puts everything on disk and lets go of it.

@@ -172,3 +172,30 @@ fn a_reader_that_does_not_end_stops_no_writer_and_is_seen() {
     assert!(engine.checkpoint().unwrap());
     assert_eq!(engine.stats().wal.bytes, 0);
 }
+
+#[test]
+fn many_reads_keep_nobody_from_emptying_the_log() {
+    let fixture = Fixture::new();
+    let engine = &fixture.engine;
+    let count = || engine.query_as("SELECT count(*) FROM item", (), |row| row.get::<_, i64>(0)).unwrap()[0];
+    for round in 0..5 {
+        let before = count();
+        engine.execute(INSERT, (format!("{round}"),)).unwrap();
+        // Enough of them for a transaction that stays open between reads.
+        assert!((0..1_000).all(|_| count() == before + 1));
+        assert!(engine.checkpoint().unwrap(), "round {round}");
+    }
+    engine.execute(INSERT, ("last",)).unwrap();
+    assert!((0..1_000).all(|_| count() == 6));
+    let elsewhere = tallybook_sqlite::rusqlite::Connection::open(engine.path()).unwrap();
+    elsewhere.busy_timeout(std::time::Duration::ZERO).unwrap();
+    let busy = || {
+        let busy = elsewhere.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        busy.unwrap()
+    };
+    let waited = std::time::Instant::now();
+    while busy() {
+        assert!(waited.elapsed() < std::time::Duration::from_secs(20), "the log is held although nobody reads");
+        thread::sleep(std::time::Duration::from_millis(50));
+    }
+}

@@ -93,7 +93,7 @@ impl DayWriter {
 
     /// Moves the log into the database; says whether that was possible.
     pub(crate) fn checkpoint(&mut self) -> rusqlite::Result<bool> {
-        self.wal.when_idle(&self.connection)
+        self.wal.empty(&self.connection)
     }
 
     /// Puts everything on disk and lets go of it.

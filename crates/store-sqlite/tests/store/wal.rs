@@ -50,14 +50,18 @@ async fn a_long_read_neither_stops_the_writer_nor_lets_the_log_grow_unseen() {
 }
 
 #[tokio::test]
-async fn an_idle_store_empties_its_log() {
+async fn an_idle_store_starts_its_log_over() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).unwrap();
-    fill(&store, &mut Sender::new(), 5).await;
-    assert!(log_bytes(folder.path()) > 0);
+    let mut sender = Sender::new();
+    fill(&store, &mut sender, 5).await;
+    let length = log_bytes(folder.path());
+    assert!(length > 0 && store.wal_stats().bytes > 0);
     let waited = Instant::now();
-    while log_bytes(folder.path()) > 0 {
+    while store.wal_stats().bytes > 0 {
         assert!(waited.elapsed() < Duration::from_secs(30), "{:?}", store.wal_stats());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    fill(&store, &mut sender, 1).await;
+    assert_eq!(log_bytes(folder.path()), length, "it starts over in the room that is there");
 }
