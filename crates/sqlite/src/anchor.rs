@@ -4,14 +4,13 @@
 //! of the first one only. While the anchor is the first, the others make no system call: a point read on one thread went from
 //! 3.0 to 1.3 us, and two threads no longer queue for the mutex while the other one is in the kernel.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::Result;
 use crate::connection::open_reader;
 use crate::stats::Counters;
 
@@ -20,23 +19,31 @@ const CACHE_KIB: i64 = 16;
 
 #[derive(Debug)]
 pub(crate) struct Anchor {
+    path: PathBuf,
     held: Mutex<Held>,
     counters: Arc<Counters>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// `None` once it is closed.
-    connection: Option<Connection>,
+    connection: Place,
     /// The number of commits when the transaction was opened, while it is open.
     at_commit: Option<u64>,
     asked: Instant,
 }
 
+#[derive(Debug)]
+enum Place {
+    /// Few have read yet.
+    Unopened,
+    Open(Connection),
+    Closed,
+}
+
 impl Anchor {
-    pub(crate) fn open(path: &Path, counters: Arc<Counters>) -> Result<Self> {
-        let connection = Some(open_reader(path, CACHE_KIB)?);
-        Ok(Self { held: Mutex::new(Held { connection, at_commit: None, asked: Instant::now() }), counters })
+    pub(crate) fn new(path: &Path, counters: Arc<Counters>) -> Self {
+        let held = Held { connection: Place::Unopened, at_commit: None, asked: Instant::now() };
+        Self { path: path.to_owned(), held: Mutex::new(held), counters }
     }
 
     /// Moves to the present moment, if it is not there and nobody else sees to that.
@@ -50,7 +57,8 @@ impl Anchor {
         let now = self.counters.commits.load(Ordering::Relaxed);
         if held.at_commit != Some(now) {
             held.release();
-            held.take(now);
+            // Should it fail, reads are only slower, and say themselves what is wrong.
+            held.at_commit = held.take(&self.path).is_ok_and(|taken| taken).then_some(now);
         }
     }
 
@@ -70,23 +78,22 @@ impl Anchor {
     }
 
     pub(crate) fn close(&self) {
-        self.pause().connection = None;
+        self.pause().connection = Place::Closed;
     }
 }
 
 impl Held {
-    fn take(&mut self, at_commit: u64) {
-        let Some(connection) = &self.connection else { return };
-        // Should it fail, reads are only slower, and say themselves what is wrong.
-        if connection.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").is_ok() {
-            self.at_commit = Some(at_commit);
-        } else {
-            self.release();
+    /// Says whether it could; once closed it cannot.
+    fn take(&mut self, path: &Path) -> rusqlite::Result<bool> {
+        if let Place::Unopened = self.connection {
+            self.connection = Place::Open(open_reader(path, CACHE_KIB)?);
         }
+        let Place::Open(connection) = &self.connection else { return Ok(false) };
+        connection.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").map(|()| true)
     }
 
     fn release(&mut self) {
-        if let Some(connection) = &self.connection
+        if let Place::Open(connection) = &self.connection
             && !connection.is_autocommit()
         {
             // A transaction that only read ends whatever this says.

@@ -103,7 +103,7 @@ impl Opening {
     pub fn start(self) -> Result<Engine> {
         let Self { path, options, connection, lock, pause } = self;
         let counters: Arc<Counters> = Arc::default();
-        let anchor = Arc::new(Anchor::open(&path, counters.clone())?);
+        let anchor = Arc::new(Anchor::new(&path, counters.clone()));
         let wal = Wal::new(&connection, options.wal)?.pausing(anchor.clone());
         let wal_stats = wal.stats();
         let controlled = Controlled::new(connection, options.access, Arc::new(AtomicBool::new(false)))?;
