@@ -3,6 +3,7 @@
 mod at_once;
 mod bad_days;
 mod bombs;
+mod clocks;
 mod commands;
 mod crashes;
 mod demo;
