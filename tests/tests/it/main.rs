@@ -18,6 +18,7 @@ mod mirrors;
 mod postgres;
 mod refusals;
 mod restoring;
+mod retention;
 mod runs;
 mod same_answers;
 mod sdks;
