@@ -151,6 +151,15 @@ impl Client {
         Answer::read(self.http1.get(format!("http://{}{path}", self.addresses.api)).send().await?).await
     }
 
+    /// The same, with a token.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub async fn get_as(&self, token: &str, path: &str) -> Result<Answer> {
+        let request = self.http1.get(format!("http://{}{path}", self.addresses.api)).bearer_auth(token);
+        Answer::read(request.send().await?).await
+    }
+
     /// The JSON of `/api/v1/…`.
     ///
     /// # Errors

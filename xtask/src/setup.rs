@@ -1,5 +1,5 @@
 //! What the tests need beside Rust: Python with the packages of requirements.txt and an engine of ClickHouse, Node with
-//! those of node/package.json, the sqlite3 command line tool, PostgreSQL, and a ClickHouse as old as Debian's.
+//! those of node/package.json, the sqlite3 command line tool, a clock that can be set (faketime), PostgreSQL, and a ClickHouse as old as Debian's.
 
 use std::{
     fs::{self, File},
@@ -57,6 +57,9 @@ fn missing_packages() -> Vec<&'static str> {
     }
     if !succeeds(Command::new("sqlite3").arg("--version")) {
         missing.push("sqlite3");
+    }
+    if !succeeds(Command::new("faketime").arg("--version")) {
+        missing.push("faketime");
     }
     if clickhouse::program().is_none() {
         missing.push("clickhouse-server");

@@ -7,6 +7,7 @@
 
 mod error;
 mod files;
+mod keep;
 mod manifest;
 mod name;
 mod postgres;
@@ -17,10 +18,11 @@ mod take;
 mod target;
 
 pub use error::{Error, Result};
+pub use keep::{Keep, Rule};
 pub use manifest::{Entry, Kind, Manifest};
 pub use name::BackupName;
 pub use postgres::{restore_postgres, take_postgres};
 pub use remote::{Remote, Uploaded};
 pub use restore::{Restored, restore};
-pub use take::{Keep, Progress, TakeOptions, take};
+pub use take::{Progress, TakeOptions, take};
 pub use target::{Found, Target};

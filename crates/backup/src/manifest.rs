@@ -27,6 +27,9 @@ pub struct Manifest {
     pub took_ms: u64,
     /// What is in it, by path.
     pub files: Vec<Entry>,
+    /// Files that were in it, and are not kept as long as the others.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub let_go: usize,
 }
 
 /// One file of a backup.
@@ -81,7 +84,7 @@ impl Manifest {
     pub(crate) fn new(taken_at: Timestamp, begun: Instant, files: Vec<Entry>) -> Self {
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format: FORMAT, version, taken_at: taken_at.to_string(), took_ms, files }
+        Self { format: FORMAT, version, taken_at: taken_at.to_string(), took_ms, files, let_go: 0 }
     }
 
     /// Reads a manifest, whoever wrote it: no path in it leads out of a folder.
@@ -102,6 +105,11 @@ impl Manifest {
         }
         manifest.taken_at()?;
         Ok(manifest)
+    }
+
+    /// As it is written.
+    pub(crate) fn text(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self).map_err(|error| Error::corrupt(error.to_string()))
     }
 
     /// The moment it was begun.
@@ -141,6 +149,12 @@ impl Entry {
     pub(crate) fn stored_path(&self) -> String {
         if self.compressed { format!("{}.zst", self.path) } else { self.path.clone() }
     }
+}
+
+/// What is not so is not written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 fn is_inside(path: &str) -> bool {

@@ -37,7 +37,7 @@ pub fn take_postgres(url: &str, target: &Target, options: &TakeOptions) -> Resul
     fs::File::open(&to).and_then(|file| file.sync_all()).map_err(Error::io(&to, "put on disk"))?;
     let sum = files::sum(&to, false)?;
     let entry = Entry { stored_bytes: sum.bytes, ..Entry::new(DUMP, Kind::PostgresDump, sum) };
-    finish(unfinished, target, options.keep, &Manifest::new(time, begun, vec![entry]))
+    finish(unfinished, target, &options.keep, &Manifest::new(time, begun, vec![entry]))
 }
 
 /// Puts a backup back into the database at `url`, all of it or nothing.

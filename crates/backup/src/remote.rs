@@ -16,9 +16,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::runtime::Runtime;
 use url::Url;
 
+use crate::keep::Keep;
 use crate::manifest::{Entry, Manifest};
 use crate::name::BackupName;
-use crate::take::Keep;
 use crate::target::{Found, Target};
 use crate::{Error, Progress, Result, files};
 
@@ -84,11 +84,14 @@ impl Remote {
                 uploaded.sent += 1;
                 uploaded.bytes += entry.stored_bytes;
             }
-            let text = serde_json::to_vec_pretty(&manifest).map_err(|error| Error::corrupt(error.to_string()))?;
-            let put = self.store.put(&self.manifest(&found.name), PutPayload::from(text)).await;
-            put.map_err(|error| self.failed("written to", &error))?;
+            self.put_manifest(&found.name, &manifest).await?;
             Ok(uploaded)
         })
+    }
+
+    async fn put_manifest(&self, name: &BackupName, manifest: &Manifest) -> Result<()> {
+        let put = self.store.put(&self.manifest(name), PutPayload::from(manifest.text()?)).await;
+        put.map(|_| ()).map_err(|error| self.failed("written to", &error))
     }
 
     async fn send(&self, found: &Found, entry: &Entry, to: &ObjectPath, progress: &mut dyn FnMut(u64)) -> Result<()> {
@@ -171,18 +174,20 @@ impl Remote {
 
     /// Removes backups that need not stay, and then the files that none of those left has. Nobody else may send backups to
     /// the same place meanwhile.
-    pub fn prune(&self, keep: Keep) -> Result<()> {
+    pub fn prune(&self, keep: &Keep) -> Result<()> {
         self.runtime.block_on(async {
             let mut left = BTreeSet::new();
             let now = Timestamp::now();
             for (place, (name, manifest)) in self.manifests().await?.into_iter().enumerate() {
                 // What cannot be read may need any file.
                 let manifest = manifest?;
-                if keep.lets_go(place, &manifest, now) {
+                let stays = keep.what_stays(place, &manifest, now);
+                if stays.files.is_empty() {
                     self.remove(&self.manifest(&name)).await?;
-                } else {
-                    left.extend(manifest.files.iter().map(|entry| self.object(entry)));
+                } else if stays != manifest {
+                    self.put_manifest(&name, &stays).await?;
                 }
+                left.extend(stays.files.iter().map(|entry| self.object(entry)));
             }
             for object in self.objects().await?.difference(&left) {
                 self.remove(object).await?;

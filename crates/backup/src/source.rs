@@ -28,6 +28,11 @@ pub(crate) struct Source {
     pub(crate) kind: Kind,
 }
 
+/// The name of a database of others, if that is what lies at a path of a data folder.
+pub(crate) fn database_name(path: &str) -> Option<&str> {
+    path.strip_prefix("databases/")?.strip_suffix(".db")
+}
+
 /// Everything in the data folder, the main database first.
 pub(crate) fn list(data_dir: &Path) -> Result<Vec<Source>> {
     let mut sources = Vec::new();

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tallybook_core::{DAY, Timestamp};
 use tallybook_sqlite::{Cancel, ErrorKind, copy_database};
 
 use crate::files::Sum;
+use crate::keep::{Keep, prune};
 use crate::manifest::{Entry, Kind, Manifest, Original};
 use crate::source::{self, Source};
 use crate::target::{Found, Target, Unfinished};
@@ -27,15 +28,6 @@ pub struct TakeOptions {
     pub keep: Keep,
     /// Ends it early; nothing of it stays.
     pub cancel: Cancel,
-}
-
-/// Which backups stay. The one that was just taken always does.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Keep {
-    /// This many, the newest ones; all, where it is not said.
-    pub count: Option<usize>,
-    /// Those that are not older.
-    pub age: Option<Duration>,
 }
 
 /// How far a backup or a restore is.
@@ -75,11 +67,11 @@ pub fn take(
         return Err(Error::new(ErrorKind::Statement, context));
     }
     entries.sort_by(|one, other| one.path.cmp(&other.path));
-    finish(unfinished, target, options.keep, &Manifest::new(time, begun, entries))
+    finish(unfinished, target, &options.keep, &Manifest::new(time, begun, entries))
 }
 
 /// Gives a backup its name; then others may go.
-pub(crate) fn finish(unfinished: Unfinished, target: &Target, keep: Keep, manifest: &Manifest) -> Result<Found> {
+pub(crate) fn finish(unfinished: Unfinished, target: &Target, keep: &Keep, manifest: &Manifest) -> Result<Found> {
     let found = unfinished.publish(manifest)?;
     let now = manifest.taken_at()?;
     target.clear(now.earlier(UNFINISHED_KEPT))?;
@@ -181,26 +173,5 @@ fn discard(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, "removed")(error)),
         _ => Ok(()),
-    }
-}
-
-/// Removes backups that need not stay.
-fn prune(target: &Target, keep: Keep, now: Timestamp) -> Result<()> {
-    for (place, found) in target.list()?.iter().enumerate() {
-        // One that cannot be read says nothing of its age, and is not counted on.
-        if found.manifest.as_ref().is_ok_and(|manifest| keep.lets_go(place, manifest, now)) {
-            target.remove(found)?;
-        }
-    }
-    Ok(())
-}
-
-impl Keep {
-    /// Whether the backup at that place, the newest one being at 0, goes.
-    pub(crate) fn lets_go(self, place: usize, manifest: &Manifest, now: Timestamp) -> bool {
-        let too_many = self.count.is_some_and(|count| place >= count);
-        let age = self.age.map(|age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
-        let too_old = age.is_some_and(|age| manifest.taken_at().is_ok_and(|taken_at| taken_at < now.earlier(age)));
-        place > 0 && (too_many || too_old)
     }
 }

@@ -133,6 +133,19 @@ impl Target {
 }
 
 impl Found {
+    /// Removes the files of a backup that are not in `stays`, which becomes its manifest before.
+    pub(crate) fn thin(&self, manifest: &Manifest, stays: &Manifest) -> Result<()> {
+        let (file, new) = (self.path.join(manifest::FILE), self.path.join("manifest.new"));
+        write_manifest(&new, stays)?;
+        fs::rename(&new, &file).map_err(Error::io(&file, "written"))?;
+        files::sync_folder(&self.path)?;
+        for entry in manifest.files.iter().filter(|entry| !stays.files.contains(entry)) {
+            let path = self.path.join(entry.stored_path());
+            fs::remove_file(&path).map_err(Error::io(&path, "removed"))?;
+        }
+        Ok(())
+    }
+
     /// Reads every file of it again, and compares it with its manifest; looks into databases as well.
     pub fn verify(&self) -> Result<Manifest> {
         let manifest = self.manifest.clone()?;
@@ -156,6 +169,13 @@ fn name_of(folder: &str) -> Option<BackupName> {
     folder.strip_prefix('.').and_then(|name| name.strip_suffix(UNFINISHED)).unwrap_or(folder).parse().ok()
 }
 
+/// On disk before it is done.
+fn write_manifest(file: &Path, manifest: &Manifest) -> Result<()> {
+    let text = manifest.text()?;
+    let written = fs::write(file, text).and_then(|()| fs::File::open(file)?.sync_all());
+    written.map_err(Error::io(file, "written"))
+}
+
 fn read_manifest(backup: &Path) -> Result<Manifest> {
     let path = backup.join(manifest::FILE);
     let text = fs::read(&path).map_err(Error::io(&path, "read"))?;
@@ -174,10 +194,7 @@ pub(crate) struct Unfinished {
 impl Unfinished {
     /// Gives the backup its name, once everything of it is on disk.
     pub(crate) fn publish(mut self, manifest: &Manifest) -> Result<Found> {
-        let text = serde_json::to_vec_pretty(manifest).map_err(|error| Error::corrupt(error.to_string()))?;
-        let file = self.path.join(manifest::FILE);
-        let written = fs::write(&file, text).and_then(|()| fs::File::open(&file)?.sync_all());
-        written.map_err(Error::io(&file, "written"))?;
+        write_manifest(&self.path.join(manifest::FILE), manifest)?;
         files::sync_folders(&self.path)?;
         let path = self.target.folder.join(self.name.to_string());
         fs::rename(&self.path, &path).map_err(Error::io(&path, "made"))?;

@@ -1,5 +1,6 @@
 //! `tallybook backup`, `backups` and `restore`; and the backups that `serve` takes by itself.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tallybook_backends::Backend;
-use tallybook_backup::{BackupName, Found, Keep, Manifest, Progress, Remote, TakeOptions, Target};
+use tallybook_backup::{BackupName, Found, Keep, Manifest, Progress, Remote, Rule, TakeOptions, Target};
 use tallybook_core::Timestamp;
 use tallybook_sqlite::Cancel;
 use tracing::{error, info};
@@ -38,6 +39,9 @@ pub(crate) struct BackupSettings {
     /// The age at which a backup is removed; none is, unless it is said
     #[arg(long, env = "BACKUP_KEEP_FOR", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Backups")]
     backup_keep_for: Option<Duration>,
+    /// The same for single databases of `databases/`: NAME=N or NAME=TIME, with commas between
+    #[arg(long, env = "BACKUP_KEEP_DATABASES", value_name = "NAME=…", value_parser = rules_of_databases, help_heading = "Backups")]
+    backup_keep_databases: Option<RulesOfDatabases>,
     /// Whether backups are compressed with zstd
     #[arg(long, env = "BACKUP_COMPRESS", default_value_t = false, value_name = "BOOL", action = clap::ArgAction::Set, help_heading = "Backups")]
     backup_compress: bool,
@@ -52,6 +56,26 @@ impl BackupSettings {
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| format!("`{text}` is not a number from 1 on"))
+}
+
+/// How long single databases are kept in backups.
+type RulesOfDatabases = BTreeMap<String, Rule>;
+
+fn rules_of_databases(text: &str) -> Result<RulesOfDatabases, String> {
+    let mut rules = RulesOfDatabases::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let refused = || format!("`{part}` is not a database with a number or a time, such as shop=30 or shop=90d");
+        let (name, value) = part.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(refused)?;
+        let rule = rules.entry(name.to_owned()).or_default();
+        match at_least_one(value) {
+            Ok(count) => rule.count = Some(count),
+            Err(_) => {
+                let age = humantime::parse_duration(value).ok().filter(|age| !age.is_zero());
+                rule.age = Some(age.ok_or_else(refused)?);
+            }
+        }
+    }
+    Ok(rules)
 }
 
 /// `tallybook backup`.
@@ -169,7 +193,7 @@ fn table(all: &[Listed]) -> Table {
                 manifest.files.len().to_string(),
                 ByteSize(manifest.bytes()).to_string(),
                 ByteSize(manifest.own_bytes()).to_string(),
-                String::new(),
+                if manifest.let_go > 0 { format!("{} others were let go", manifest.let_go) } else { String::new() },
             ]),
             Err(error) => {
                 table.add_row([name, String::new(), String::new(), String::new(), String::new(), error.to_string()])
@@ -191,6 +215,7 @@ fn as_json(name: &BackupName, manifest: &tallybook_backup::Result<Manifest>) -> 
             value["bytes"] = json!(manifest.bytes());
             value["own_bytes"] = json!(manifest.own_bytes());
             value["took_ms"] = json!(manifest.took_ms);
+            value["let_go"] = json!(manifest.let_go);
         }
         Err(error) => value["error"] = json!(error.to_string()),
     }
@@ -263,6 +288,9 @@ pub(crate) fn restore(command: &RestoreCommand) -> Result<()> {
         .with_context(|| format!("nothing was restored of {}", found.name))?;
     bar.0.finish_and_clear();
     println!("{}: {} files, {}, in {}; verified", found.name, restored.files, ByteSize(restored.bytes), to.display());
+    if let Some(let_go) = found.manifest.as_ref().ok().map(|manifest| manifest.let_go).filter(|files| *files > 0) {
+        eprintln!("tallybook: {let_go} other files of this backup were not kept as long; they are not restored");
+    }
     println!("next: tallybook serve --data-dir {}", to.display());
     Ok(())
 }
@@ -292,7 +320,8 @@ fn target(settings: &Settings) -> Target {
 }
 
 fn options(settings: &BackupSettings, cancel: Cancel) -> TakeOptions {
-    let keep = Keep { count: Some(settings.backup_keep), age: settings.backup_keep_for };
+    let all = Rule { count: Some(settings.backup_keep), age: settings.backup_keep_for };
+    let keep = Keep { all, databases: settings.backup_keep_databases.clone().unwrap_or_default() };
     TakeOptions { compress: settings.backup_compress, keep, cancel }
 }
 
@@ -309,7 +338,7 @@ fn take_one(settings: &Settings, options: &TakeOptions, progress: &mut dyn FnMut
         remote
             .upload(&found, progress)
             .with_context(|| format!("{} is here, and was not sent", found.path.display()))?;
-        remote.prune(options.keep)?;
+        remote.prune(&options.keep)?;
     }
     Ok(found)
 }
@@ -337,5 +366,22 @@ impl Bar {
         self.0.set_length(progress.bytes);
         self.0.set_position(progress.bytes_done);
         self.0.set_message(format!("{} of {}: {}", progress.files_done + 1, progress.files, progress.file));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_of_databases_are_numbers_and_times() {
+        let day = Duration::from_secs(86_400);
+        let rules = rules_of_databases("shop=30, audit=90d,shop=7d").unwrap();
+        assert_eq!(rules["shop"], Rule { count: Some(30), age: Some(7 * day) });
+        assert_eq!(rules["audit"], Rule { count: None, age: Some(90 * day) });
+        for text in ["shop", "shop=", "=3", "shop=0", "shop=soon"] {
+            let said = rules_of_databases(text).unwrap_err();
+            assert!(said.contains("such as shop=30"), "{said}");
+        }
     }
 }

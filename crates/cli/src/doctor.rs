@@ -8,7 +8,7 @@ use clap::Parser;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::ProgressBar;
 use tallybook_backends::{Backend, Config};
-use tallybook_doctor::{Options, Report, Severity, examine};
+use tallybook_doctor::{Options, Report, Severity, examine, examine_runs};
 
 use crate::settings::Settings;
 
@@ -47,7 +47,11 @@ pub(crate) fn run(command: &DoctorCommand) -> Result<ExitCode> {
     let settings = &command.settings;
     let mut report = match settings.use_db {
         Backend::Sqlite => examine(&options(settings, command.full)),
-        Backend::Postgres => postgres(settings)?,
+        Backend::Postgres => {
+            let mut report = postgres(settings)?;
+            examine_runs(&settings.data_dir, &mut report);
+            report
+        }
         Backend::Memory => {
             let mut report = Report::default();
             let meaning = "nothing outlives the process";

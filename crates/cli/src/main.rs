@@ -2,6 +2,7 @@
 
 mod api;
 mod backup;
+mod commands;
 mod compare;
 mod demo;
 mod doctor;
@@ -303,7 +304,7 @@ fn run() -> Result<ExitCode> {
     let matches = settings::with_file(command, file.as_deref(), &configured)?.try_get_matches()?;
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
-        Command::Serve { settings, demo } => serve::run(&settings, demo)?,
+        Command::Serve { settings, demo } => serve::run(&settings, file.as_deref(), demo)?,
         Command::Top(options) => top::run(&options)?,
         Command::Ping(options) => return ping::run(&options),
         Command::Import(options) => return exchange::import::run(&options),

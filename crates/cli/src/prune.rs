@@ -1,11 +1,13 @@
 //! `tallybook prune`: removes what is older than it should be, or says what that would be.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use bytesize::ByteSize;
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
-use tallybook_core::{Segment, Store, Timestamp};
+use tallybook_core::{Execution, Record as _, Segment, Store, StoreExt as _, Timestamp};
 use tallybook_runner::{ArtifactLimits, Artifacts, Spool, Swept};
 use tallybook_writer::{OldRows, RetentionPlan};
 
@@ -13,6 +15,9 @@ use crate::run::clean;
 use crate::serve::writer_options;
 use crate::settings::Settings;
 use crate::with_store::{day_of, with_store};
+
+/// Rows of a page.
+const PAGE: usize = 1_000;
 
 /// What is removed.
 #[derive(Args)]
@@ -33,11 +38,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let retention = writer_options(&options.settings).retention;
     with_store(&options.settings, "tallybook prune", async |store| {
         let plan = RetentionPlan::new(&retention, &store.segments().await?, Timestamp::now());
-        let mut rows = Vec::new();
+        let (mut rows, mut going) = (Vec::new(), HashSet::new());
         for old in &plan.rows {
             let count = old.count(store).await?;
             if !options.dry_run && count > 0 {
                 old.remove(store, &retention, |_| {}).await?;
+            } else if let Some(query) = old.query(PAGE).filter(|_| old.table.name == Execution::TABLE.name) {
+                going.extend(store.list_all::<Execution>(query).await?.into_iter().map(|execution| execution.id));
             }
             rows.push((old, count));
         }
@@ -46,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         let data_dir = &options.settings.data_dir;
         let artifacts = Artifacts::of(data_dir, ArtifactLimits::default());
-        let swept = clean(store, &artifacts, &Spool::of(data_dir), options.dry_run).await?;
+        let swept = clean(store, &artifacts, &Spool::of(data_dir), &going, options.dry_run).await?;
         if options.json {
             println!("{}", serde_json::to_string_pretty(&as_json(options.dry_run, &rows, &plan, swept))?);
         } else {

@@ -1,6 +1,7 @@
 //! `tallybook serve`: the store, the writer and the server, opened in this order and closed in the other.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -17,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::commands::Starter;
 use crate::run::{self, StoreDestination};
 use crate::settings::{AckLevel, DualFormat, Settings, WhenFull};
 use crate::{backup, demo, doctor, store};
@@ -28,7 +30,7 @@ const MAX_QUEUED_FOR_FILES: u64 = 1_000_000;
 ///
 /// # Errors
 /// One sentence when a setting is wrong, the store or a port cannot be opened, or what was queued could not be written.
-pub(crate) fn run(settings: &Settings, demo: bool) -> Result<()> {
+pub(crate) fn run(settings: &Settings, file: Option<&Path>, demo: bool) -> Result<()> {
     // Migrations tell of every step, even before an error that is the only thing to say.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,refinery_core=warn"));
     tracing_subscriber::fmt()
@@ -36,20 +38,27 @@ pub(crate) fn run(settings: &Settings, demo: bool) -> Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings, demo))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings, file, demo))
 }
 
-async fn serve(settings: &Settings, demo: bool) -> Result<()> {
-    let options = server_options(settings)?;
+async fn serve(settings: &Settings, file: Option<&Path>, demo: bool) -> Result<()> {
+    let commands = Starter::new(settings, file)?;
+    let options = server_options(settings, commands.clone())?;
     options.validate()?;
     let holder = format!("tallybook serve, whose API is at http://{}", settings.api_addr);
     let store = store::open_soon(settings, &holder).await?;
-    let served = serve_store(settings, options, store.clone(), demo).await;
+    let served = serve_store(settings, options, store.clone(), commands, demo).await;
     store.close().await.context("closing the store")?;
     served
 }
 
-async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store>, demo: bool) -> Result<()> {
+async fn serve_store(
+    settings: &Settings,
+    options: Options,
+    store: Arc<dyn Store>,
+    commands: Starter,
+    demo: bool,
+) -> Result<()> {
     let mut fold = Fold::new(fold_options(settings));
     tallybook_writer::restore(store.as_ref(), &mut fold).await?;
     let daily_files = match daily_options(settings)? {
@@ -82,6 +91,8 @@ async fn serve_store(settings: &Settings, options: Options, store: Arc<dyn Store
         if let Some(visitors) = visitors {
             visitors.abort();
         }
+        // While what they say still has a way to the store.
+        commands.stop(settings.stop_max_wait).await;
     };
     let stopped = server.run(shutdown).await;
     cleaning.abort();
@@ -149,7 +160,7 @@ fn announce(store: &dyn Store, addresses: Addresses) {
     info!("API at http://{0}/api/v1, its description at http://{0}/api/v1/openapi.json", addresses.api);
 }
 
-fn server_options(settings: &Settings) -> Result<Options> {
+fn server_options(settings: &Settings, commands: Starter) -> Result<Options> {
     let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     Ok(Options {
         otlp_grpc_addr: settings.otlp_grpc_addr,
@@ -164,6 +175,7 @@ fn server_options(settings: &Settings) -> Result<Options> {
             max_decompressed_bytes: bytes(settings.otlp_max_decompressed),
             ..Limits::default()
         },
+        commands: Some(Arc::new(commands)),
         artifacts: Some(Artifacts::of(&settings.data_dir, ArtifactLimits::default())),
         ..Options::default()
     })

@@ -11,6 +11,7 @@ use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
 use tallybook_backends::{Backend, Place};
 
 use crate::backup::BackupSettings;
+use crate::commands;
 
 /// The file that is read when no other is named.
 pub(crate) const DEFAULT_FILE: &str = "tallybook.toml";
@@ -189,6 +190,10 @@ pub(crate) struct Settings {
     #[arg(long, env = "KEEP_EXECUTIONS", default_value = "90d", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Executions")]
     pub(crate) keep_executions: Duration,
 
+    /// Commands started over HTTP that run at the same time; see `[commands.NAME]` in docs/settings.md
+    #[arg(long, env = "MAX_COMMANDS", default_value_t = 4, value_name = "N", help_heading = "Commands")]
+    pub(crate) max_commands: usize,
+
     #[command(flatten)]
     pub(crate) backups: BackupSettings,
 }
@@ -248,7 +253,9 @@ pub(crate) struct Resolved {
 /// # Errors
 /// One sentence that names the file and the key.
 pub(crate) fn with_file(mut command: Command, file: Option<&Path>, names: &[&str]) -> Result<Command> {
-    let values = read_file(file)?;
+    let mut values = read_file(file)?;
+    // Tables, and no setting that a flag could say.
+    values.remove(commands::SECTION);
     let known = known_settings();
     let shown = file.unwrap_or(Path::new(DEFAULT_FILE)).display();
     for key in values.keys() {
@@ -272,7 +279,11 @@ pub(crate) fn with_file(mut command: Command, file: Option<&Path>, names: &[&str
     Ok(command)
 }
 
-fn read_file(file: Option<&Path>) -> Result<toml::Table> {
+/// All of the settings file; nothing where there is none.
+///
+/// # Errors
+/// One sentence when it cannot be read.
+pub(crate) fn read_file(file: Option<&Path>) -> Result<toml::Table> {
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     match std::fs::read_to_string(path) {
         Ok(text) => text.parse().map_err(|error| anyhow!("{} is not valid TOML: {error}", path.display())),
@@ -291,6 +302,7 @@ fn known_settings() -> Vec<Arg> {
 /// When the settings file cannot be read.
 pub(crate) fn resolve(matches: &ArgMatches, file: Option<&Path>) -> Result<Vec<Resolved>> {
     let in_file = read_file(file)?;
+    let commands = commands::read(file)?;
     let file = file.unwrap_or(Path::new(DEFAULT_FILE)).display().to_string();
     let known = known_settings();
     let resolved = known.iter().map(|arg| {
@@ -307,7 +319,12 @@ pub(crate) fn resolve(matches: &ArgMatches, file: Option<&Path>) -> Result<Vec<R
         let value = if SECRETS.contains(&id) { raw.map(|_| "********".to_owned()) } else { raw };
         Resolved { name: id.to_owned(), value, source }
     });
-    Ok(resolved.collect())
+    let commands = commands.iter().map(|(name, command)| Resolved {
+        name: format!("{}.{name}", commands::SECTION),
+        value: command.program().map(ToOwned::to_owned),
+        source: file.clone(),
+    });
+    Ok(resolved.chain(commands).collect())
 }
 
 #[cfg(test)]

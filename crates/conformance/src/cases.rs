@@ -6,6 +6,7 @@ mod close;
 mod commit;
 mod merge;
 mod moves;
+mod newest;
 mod no_seal;
 mod parallel;
 mod pings;
@@ -65,6 +66,7 @@ pub(crate) fn of(info: &Info, can_seal: bool) -> impl Iterator<Item = &'static C
         commit::CASES,
         merge::CASES,
         pings::CASES,
+        newest::CASES,
         moves::CASES,
         select::CASES,
         changes::CASES,

@@ -165,7 +165,7 @@ impl Fixtures {
     }
 
     /// Fit to be stored, in a state of any revision.
-    fn execution(&mut self) -> Execution {
+    pub(crate) fn execution(&mut self) -> Execution {
         let mut execution = Execution { id: self.execution_id(), ..self.record() };
         if execution.name.is_empty() {
             execution.name = "job".into();

@@ -7,6 +7,7 @@ mod databases;
 mod finding;
 mod machine;
 mod optimize;
+mod runs;
 mod ticks;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub use finding::{Finding, Report, Severity};
 pub use optimize::{Optimized, optimize};
+pub use runs::examine as examine_runs;
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -34,6 +36,7 @@ pub fn examine(options: &Options) -> Report {
     machine::examine(options, &mut report);
     databases::examine(options, &mut report);
     ticks::examine(options, &mut report);
+    runs::examine(&options.data_dir, &mut report);
     backups::examine(options, &mut report);
     report
 }

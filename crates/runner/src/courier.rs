@@ -197,7 +197,7 @@ async fn bring(
             Ok(taken) => obey(spool, id, taken)?,
             Err(NotTaken::Refused(why)) => {
                 let aside = spool.put_aside(id)?;
-                return Err(NotTaken::Refused(format!("{why}; its events are kept in {}", aside.display())));
+                return Err(NotTaken::Refused(format!("{why}; {aside}")));
             }
             Err(yet) => return Err(yet),
         }

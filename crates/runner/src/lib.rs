@@ -23,4 +23,4 @@ pub use process::Limits;
 pub use recorder::Lost;
 pub use run::{RunError, RunOptions, RunOutcome, run};
 pub use secrets::{MASK, Secrets, is_secret_name};
-pub use spool::{Adopted, Spool, SpoolReader, adopt};
+pub use spool::{Adopted, Aside, RefusedSpool, Spool, SpoolReader, adopt};

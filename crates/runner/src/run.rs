@@ -35,6 +35,8 @@ const CANNOT_RUN: i32 = 126;
 /// What to run, and how.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
+    /// The execution it is recorded as, a UUID; a new one where it is not said.
+    pub id: Option<String>,
     /// The program and its arguments.
     pub command: Vec<OsString>,
     /// What people call it; the name of the program where it is not said.
@@ -115,7 +117,7 @@ impl RunOutcome {
 pub fn run(options: &RunOptions, spooled: impl FnOnce(&str)) -> Result<RunOutcome, RunError> {
     let clock = Clock::start();
     let secrets = Secrets::of_environment();
-    let id = Uuid::now_v7().hyphenated().to_string();
+    let id = options.id.clone().unwrap_or_else(|| Uuid::now_v7().hyphenated().to_string());
     let root = root(options)?;
     let expires_at = options.keep.map(|keep| later(clock.now(), keep));
     let created = ExecutionEventKind::Created(NewExecution { expires_at, ..describe(options, &secrets) });

@@ -7,6 +7,7 @@
 mod alerts;
 mod api;
 mod auth;
+mod commands;
 mod connections;
 mod counters;
 mod databases;
@@ -19,6 +20,7 @@ mod server;
 mod start_error;
 mod stored;
 
+pub use commands::{Commands, NamedCommand, NotStarted};
 pub use options::{Limits, Options, Token};
 pub use server::{Addresses, Server, Stopped};
 pub use start_error::StartError;

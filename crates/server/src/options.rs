@@ -3,12 +3,13 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tallybook_mirror::Mirror;
 use tallybook_runner::Artifacts;
 
-use crate::StartError;
+use crate::{Commands, StartError};
 
 /// Where a server listens, who may use it, and how much it takes.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Options {
     pub doctor: Option<tallybook_doctor::Options>,
     /// Where contents of artifacts are kept; without it, none are.
     pub artifacts: Option<Artifacts>,
+    /// Starts commands over HTTP, where there is a token.
+    pub commands: Option<Arc<dyn Commands>>,
     /// What follows the store, where anything does: its state is told, and it takes orders.
     pub mirror: Option<Mirror>,
     /// How much is taken.
@@ -106,6 +109,7 @@ impl Default for Options {
             databases: None,
             doctor: None,
             artifacts: None,
+            commands: None,
             mirror: None,
             limits: Limits::default(),
         }

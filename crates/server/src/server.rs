@@ -81,12 +81,14 @@ impl Server {
             databases,
             doctor,
             artifacts,
+            commands,
             mirror,
             limits,
             ..
         } = options;
         let databases = databases.map(Databases::new);
         let sql = Sql::new(token.is_some(), own_database, databases.clone());
+        let commands = commands.filter(|_| token.is_some());
         let stopping = CancellationToken::new();
         let counters = Counters::default();
         let receiver = Receiver::new(writer.clone(), token.clone(), limits, counters.clone());
@@ -113,7 +115,8 @@ impl Server {
             &counters,
             stopping.clone(),
         )
-        .with_files(artifacts, sql, doctor);
+        .with_files(artifacts, sql, doctor)
+        .with_commands(commands);
         Ok(Self {
             addresses,
             limits,

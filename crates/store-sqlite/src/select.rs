@@ -134,7 +134,7 @@ fn order_by(table: &Table, query: &Query, order: &[usize]) -> Order {
 #[cfg(test)]
 mod tests {
     use tallybook_core::{
-        ALL_SERVICES, Attribute, AttributeKey, Metric, Ping, PingBucket, Record, Span, SpanPattern, Template,
+        ALL_SERVICES, Attribute, AttributeKey, Execution, Metric, Ping, PingBucket, Record, Span, SpanPattern, Template,
     };
 
     use super::*;
@@ -245,6 +245,34 @@ mod tests {
                 let plan = plan(&connection, table, &query);
                 assert!(plan.contains(found_by) && !plan.contains("B-TREE"), "{plan}");
             }
+        }
+    }
+
+    #[test]
+    fn executions_are_listed_by_one_scan_of_an_index_from_the_newest_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = migrated(folder.path());
+        let status = || Condition::Equals("status", "failed".into());
+        let name = || Condition::Equals("name", "nightly".into());
+        let tag = || Condition::ContainsExactly("tags", r#""team":"search""#.to_owned());
+        let from = || Condition::AtLeast("created_at", 10.into());
+        let duration = || Condition::AtLeast("duration", 10.into());
+        for (conditions, found_by) in [
+            (vec![], "SCAN execution USING INDEX execution_by_time"),
+            (vec![from()], "SEARCH execution USING INDEX execution_by_time (created_at>?)"),
+            (vec![status()], "SEARCH execution USING INDEX execution_by_status (status=?)"),
+            (vec![status(), from()], "SEARCH execution USING INDEX execution_by_status (status=? AND created_at>?)"),
+            (vec![name()], "SEARCH execution USING INDEX execution_by_name (name=?)"),
+            (vec![name(), from()], "SEARCH execution USING INDEX execution_by_name (name=? AND created_at>?)"),
+            // What has no index is looked for in that order: no list is sorted whole.
+            (vec![tag()], "SCAN execution USING INDEX execution_by_time"),
+            (vec![tag(), from()], "SEARCH execution USING INDEX execution_by_time (created_at>?)"),
+            (vec![tag(), name()], "SEARCH execution USING INDEX execution_by_name (name=?)"),
+            (vec![duration(), status()], "SEARCH execution USING INDEX execution_by_status (status=?)"),
+        ] {
+            let query = Query { conditions, ..Query::new(50).sort("created_at", true) };
+            let plan = plan(&connection, Execution::TABLE, &query);
+            assert!(plan.ends_with(&format!("\n  {found_by}")) && plan.lines().count() == 2, "{plan}");
         }
     }
 

@@ -75,7 +75,7 @@ impl OldRows {
     }
 
     /// The first of them; `None` where the table keeps its rows for ever.
-    pub(crate) fn query(&self, limit: usize) -> Option<Query> {
+    pub fn query(&self, limit: usize) -> Option<Query> {
         let column = self.table.retention?;
         let older = Condition::AtMost(column, Value::Int(self.before.earlier(1).0));
         let conditions: Vec<Condition> = self.conditions.iter().cloned().chain([older]).collect();

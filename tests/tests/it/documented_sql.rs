@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use tallybook_tests::jobs::Jobs;
 use tallybook_tests::otlp::{gauge, log, logs, metrics, span, text, traces};
 use tallybook_tests::setup::Setup;
 use tallybook_tests::tools::sqlite3;
@@ -89,6 +90,68 @@ async fn sqlite3_reads_the_documented_views_while_the_server_runs() -> Result<()
             row("resource", "host.name", 1),
             row("resource", "service.name", 1),
         ]
+    );
+    server.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite3_reads_what_jobs_did_while_the_server_runs() -> Result<()> {
+    let setup = Setup::new()?;
+    let server = setup.start().await?;
+    let jobs = Jobs::beside(&setup)?;
+    let script = "echo 'STEP_START:build {jobs:4}'; echo made > out.txt; echo ARTIFACT:out.txt:What was made
+        echo META:rows:7; echo STEP_COMPLETE:build; echo STEP_START:test; echo STEP_ERROR:one failed
+        echo ::warning::old; exit 3";
+    jobs.run(&["--name", "nightly", "--tag", "team=search", "--env-allow", "LANG", "--keep-artifacts", "1h"], script)?;
+
+    let query = |sql: &str| sqlite3(&setup.database(), sql);
+    let executions = query(
+        "SELECT name, command ->> 0 AS program, working_directory, status, exit_code, error_message, environment, user_name,
+            tags, total_steps, completed_steps, current_step_index, metadata, length(id) AS id_length,
+            created_at GLOB '20??-??-??T??:??:??.???Z' AND created_at <= started_at AND started_at <= completed_at AS in_order
+         FROM executions",
+    )?;
+    assert_eq!(
+        executions,
+        [json!({
+            "name": "nightly", "program": "sh", "working_directory": std::fs::canonicalize(jobs.home())?,
+            "status": "failed", "exit_code": 3, "error_message": "the command ended with 3", "environment": "{}",
+            "user_name": null, "tags": r#"{"team":"search"}"#, "total_steps": 2, "completed_steps": 2,
+            "current_step_index": null, "metadata": r#"{"rows":"7"}"#, "id_length": 36, "in_order": 1,
+        })]
+    );
+    let steps = query(
+        "SELECT e.name AS of, step_index, parent_index, s.name, s.status, parameters, stop_on_error, s.error_message,
+            s.started_at <= s.completed_at AND duration_ms >= 0 AS in_order, first_line, last_line
+         FROM steps s JOIN executions e ON e.id = s.execution_id ORDER BY step_index",
+    )?;
+    let step = |index: u64, name: &str, status: &str, parameters: &str, error: Option<&str>, lines: (u64, u64)| {
+        json!({ "of": "nightly", "step_index": index, "parent_index": null, "name": name, "status": status,
+            "parameters": parameters, "stop_on_error": 0, "error_message": error, "in_order": 1,
+            "first_line": lines.0, "last_line": lines.1 })
+    };
+    assert_eq!(
+        steps,
+        [
+            step(0, "build", "completed", r#"{"jobs":4}"#, None, (1, 4)),
+            step(1, "test", "failed", "{}", Some("one failed"), (5, 6)),
+        ]
+    );
+    let artifacts = query(
+        "SELECT artifact_index, path, description, kind, size, sha256, mime_type, stored = sha256 AS is_stored,
+            created_at < expires_at AS in_order FROM artifacts",
+    )?;
+    let sha256 = artifacts[0]["sha256"].as_str().unwrap_or_default();
+    assert_eq!(std::fs::read(setup.data_dir().join("artifacts").join(&sha256[..2]).join(sha256))?, b"made\n");
+    assert_eq!(
+        artifacts,
+        [json!({ "artifact_index": 0, "path": "out.txt", "description": "What was made", "kind": "file", "size": 5,
+            "sha256": sha256, "mime_type": "text/plain; charset=utf-8", "is_stored": 1, "in_order": 1 })]
+    );
+    let annotations = query("SELECT annotation_index, level, message, step_index, line FROM annotations")?;
+    assert_eq!(
+        annotations,
+        [json!({ "annotation_index": 0, "level": "warning", "message": "old", "step_index": null, "line": 7 })]
     );
     server.stop().await
 }

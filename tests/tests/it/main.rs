@@ -3,6 +3,8 @@
 mod at_once;
 mod bad_days;
 mod bombs;
+mod clocks;
+mod commands;
 mod crashes;
 mod demo;
 mod disks;
@@ -16,6 +18,7 @@ mod mirrors;
 mod postgres;
 mod refusals;
 mod restoring;
+mod retention;
 mod runs;
 mod same_answers;
 mod sdks;

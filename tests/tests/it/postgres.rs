@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use tallybook_tests::jobs::{Jobs, until};
 use tallybook_tests::load::{Load, Tally};
 use tallybook_tests::otlp::{gauge, log, logs, metrics, text};
 use tallybook_tests::postgres::{Cluster, Database};
@@ -160,4 +161,70 @@ async fn a_database_that_cannot_be_used_is_one_sentence_at_the_start() -> Result
     refusal.says(&["PostgreSQL at 127.0.0.1:1 cannot be reached", "DATABASE_URL"])?;
     assert!(!refusal.said.contains("hunter2"));
     Setup::new()?.with("USE_DB", "postgres").start_refused().await?.says(&["needs DATABASE_URL"])
+}
+
+/// What a run that is recorded here has in the documented tables, as somebody with psql sees them.
+fn check_run(database: &Database, jobs: &Jobs, name: &str) -> Result<()> {
+    assert_eq!(jobs.spooled(), 0);
+    let of = format!("(SELECT id FROM executions WHERE name = '{name}')");
+    let seen = database.ask(&format!(
+        "SELECT status, exit_code, error_message, command ->> 0, environment, tags, total_steps, completed_steps, metadata,
+            pg_typeof(created_at), created_at <= started_at AND started_at <= completed_at, current_step_index IS NULL
+         FROM executions WHERE name = '{name}'"
+    ))?;
+    assert_eq!(
+        seen,
+        [r#"failed|3|the command ended with 3|sh|{}|{"team":"search"}|2|2|{"rows":"7"}|timestamp with time zone|t|t"#]
+    );
+    let seen = database.ask(&format!(
+        "SELECT step_index, name, status, parameters, stop_on_error, error_message, duration_ms >= 0
+         FROM steps WHERE execution_id = {of} ORDER BY step_index"
+    ))?;
+    assert_eq!(seen, [r#"0|build|completed|{"jobs":4}|f||t"#, "1|test|failed|{}|f|one failed|t"]);
+    let seen = database.ask(&format!(
+        "SELECT path, description, kind, size, mime_type, stored = sha256 FROM artifacts WHERE execution_id = {of}"
+    ))?;
+    assert_eq!(seen, ["out.txt|What was made|file|5|text/plain; charset=utf-8|t"]);
+    let seen = database.ask(&format!("SELECT level, message FROM annotations WHERE execution_id = {of}"))?;
+    assert_eq!(seen, ["warning|old"]);
+    Ok(())
+}
+
+const JOB: &str = "echo 'STEP_START:build {jobs:4}'; echo made > out.txt; echo ARTIFACT:out.txt:What was made
+    echo META:rows:7; echo STEP_COMPLETE:build; echo STEP_START:test; echo STEP_ERROR:one failed; echo ::warning::old; exit 3";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_recorded_in_postgresql_without_a_server_and_beside_one() -> Result<()> {
+    let database = Database::new()?;
+    let setup = on(&database.url())?;
+    let jobs = Jobs::beside(&setup)?;
+    let run = |name: &str| -> Result<()> {
+        let mut command = jobs.command(&["--name", name, "--tag", "team=search"], JOB)?;
+        let output = command.env("USE_DB", "postgres").env("DATABASE_URL", database.url()).output()?;
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), complaint.as_str()), (Some(3), ""));
+        check_run(&database, &jobs, name)
+    };
+    run("alone")?;
+
+    let server = setup.start().await?;
+    run("beside")?;
+    let list = server.list("executions?total=true").await?;
+    let names: Vec<_> = list.iter().map(|execution| &execution["name"]).collect();
+    assert_eq!(names, ["beside", "alone"]);
+    let id = list[1]["id"].as_str().context("no id")?;
+    let lines = server.api(&format!("executions/{id}/logs?search=STEP_ERROR")).await?;
+    assert_eq!(lines["data"][0]["text"], "STEP_ERROR:one failed");
+
+    // Live, and cancelled over the API of a server that did not start it.
+    let mut command = jobs.command(&["--name", "live"], "echo begun; sleep 300")?;
+    let mut child = command.env("USE_DB", "postgres").env("DATABASE_URL", database.url()).spawn()?;
+    let live = async || server.api("executions?name=live").await;
+    until("a run that goes on", async || Ok(live().await?["data"][0]["status"] == "running")).await?;
+    let id = live().await?["data"][0]["id"].as_str().context("no id")?.to_owned();
+    let headers = [("content-type", "application/json")];
+    assert_eq!(server.post_to_api(&format!("executions/{id}/cancel"), &headers, "{}").await?.status, 202);
+    assert_eq!(child.wait()?.code(), Some(143));
+    assert_eq!(database.ask("SELECT status FROM executions WHERE name = 'live'")?, ["cancelled"]);
+    server.stop().await
 }

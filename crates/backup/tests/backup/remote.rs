@@ -1,6 +1,6 @@
 //! Backups in an object store: over the wire, to a server that speaks like S3.
 
-use tallybook_backup::{Keep, Remote, TakeOptions, Target, restore};
+use tallybook_backup::{Keep, Remote, Rule, TakeOptions, Target, restore};
 use tallybook_sqlite::ErrorKind;
 
 use crate::s3::S3;
@@ -44,7 +44,14 @@ fn what_is_there_is_not_sent_again_and_goes_with_the_last_backup_that_has_it() {
     let uploaded = remote.upload(&second, &mut |_| ()).unwrap();
     assert_eq!(uploaded.sent, 1, "the main database alone changed");
     assert_eq!((server.keys("tally/backups/").len(), server.keys("tally/objects/").len()), (2, 5));
-    remote.prune(Keep { count: Some(1), age: None }).unwrap();
+    let count = |count| Rule { count: Some(count), age: None };
+    let keep = Keep { all: count(1), databases: [("notes".to_owned(), count(2))].into() };
+    remote.prune(&keep).unwrap();
+    // The older one holds the database that stays longer, and no more.
+    let first = remote.list().unwrap().pop().unwrap().1.unwrap();
+    assert_eq!((first.files.len(), first.let_go, first.files[0].path.as_str()), (1, 4, "databases/notes.db"));
+    assert_eq!((server.keys("tally/backups/").len(), server.keys("tally/objects/").len()), (2, 4));
+    remote.prune(&Keep { all: count(1), ..Keep::default() }).unwrap();
     assert_eq!((server.keys("tally/backups/").len(), server.keys("tally/objects/").len()), (1, 4));
     let here = Target::new(data.elsewhere().join("backups"));
     remote.fetch(&second.name, &here, &mut |_| ()).unwrap().verify().unwrap();

@@ -5,10 +5,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::thread;
 use std::time::Duration;
 
-use tallybook_backup::{Keep, TakeOptions, take};
+use tallybook_backup::{Keep, Rule, TakeOptions, restore, take};
 use tallybook_sqlite::{Cancel, ErrorKind};
 
-use crate::support::{DataFolder, files};
+use crate::support::{DataFolder, files, rows};
 
 const ALL: [&str; 5] = [
     "artifacts/run-1/report.html",
@@ -89,7 +89,10 @@ fn a_compressed_backup_is_smaller_and_verified_alike() {
 #[test]
 fn only_so_many_and_none_too_old_stay() {
     let data = DataFolder::new();
-    let keep = |count, age| TakeOptions { keep: Keep { count, age }, ..TakeOptions::default() };
+    let keep = |count, age| {
+        let all = Rule { count, age };
+        TakeOptions { keep: Keep { all, ..Keep::default() }, ..TakeOptions::default() }
+    };
     let names: Vec<_> = (0..4).map(|_| data.take().name).collect();
     let last = data.take_with(&keep(Some(3), None)).name;
     let left: Vec<_> = data.target().list().unwrap().into_iter().map(|found| found.name).collect();
@@ -97,6 +100,49 @@ fn only_so_many_and_none_too_old_stay() {
     thread::sleep(Duration::from_millis(20));
     data.take_with(&keep(None, Some(Duration::from_millis(1))));
     assert_eq!(data.target().list().unwrap().len(), 1);
+}
+
+#[test]
+fn a_database_stays_as_long_as_its_own_rule_says_and_what_is_left_can_be_restored() {
+    for compress in [false, true] {
+        let data = DataFolder::new();
+        fs::copy(data.path().join("databases/notes.db"), data.path().join("databases/audit.db")).unwrap();
+        let count = |count| Rule { count: Some(count), age: None };
+        let databases = [("notes".to_owned(), count(4)), ("audit".to_owned(), count(1))].into();
+        let options = TakeOptions { compress, keep: Keep { all: count(2), databases }, ..TakeOptions::default() };
+        let taken: Vec<_> = (0..6).map(|_| data.take_with(&options).name).collect();
+        let left = data.target().list().unwrap();
+        let names: Vec<_> = left.iter().rev().map(|found| found.name.clone()).collect();
+        assert_eq!(names, taken[2..]);
+        let content = |place: usize| {
+            let manifest = left[place].verify().unwrap();
+            (manifest.files.len(), manifest.let_go)
+        };
+        assert_eq!([content(0), content(1), content(2), content(3)], [(6, 0), (5, 1), (1, 5), (1, 5)]);
+        for found in &left {
+            let manifest = found.manifest.as_ref().unwrap();
+            assert_eq!(files(&found.path).len(), manifest.files.len() + 1, "no other file is left, but the manifest");
+        }
+        restore(&left[3], &data.elsewhere(), &mut |_| ()).unwrap();
+        let others = ["tallybook.db", "databases/audit.db"].map(|path| data.elsewhere().join(path).exists());
+        assert_eq!(others, [false, false]);
+        assert_eq!(rows(&data.elsewhere().join("databases/notes.db")), ["one", "two"]);
+    }
+}
+
+#[test]
+fn a_database_may_stay_until_it_has_an_age_of_its_own() {
+    let data = DataFolder::new();
+    let rule = |age| Rule { count: None, age: Some(age) };
+    let databases = [("notes".to_owned(), rule(Duration::from_secs(3_600)))].into();
+    let keep = Keep { all: rule(Duration::from_millis(1)), databases };
+    let options = TakeOptions { keep, ..TakeOptions::default() };
+    data.take_with(&options);
+    thread::sleep(Duration::from_millis(20));
+    data.take_with(&options);
+    let left = data.target().list().unwrap();
+    let paths: Vec<_> = left[1].verify().unwrap().files.into_iter().map(|entry| entry.path).collect();
+    assert_eq!((left.len(), paths), (2, vec!["databases/notes.db".to_owned()]));
 }
 
 #[test]
@@ -108,7 +154,8 @@ fn a_damaged_database_makes_no_backup_and_takes_none_away() {
     let length = bytes.len();
     bytes[length - 4_096..].fill(0xA5);
     fs::write(&path, bytes).unwrap();
-    let options = TakeOptions { keep: Keep { count: Some(1), age: None }, ..TakeOptions::default() };
+    let all = Rule { count: Some(1), age: None };
+    let options = TakeOptions { keep: Keep { all, ..Keep::default() }, ..TakeOptions::default() };
     let error = take(&data.path(), &data.target(), &options, &mut |_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("notes.db"), "{error}");

@@ -18,11 +18,18 @@ const PAGE: usize = 1_000;
 /// The time between two rounds of a server.
 const CLEAN_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// Removes contents of artifacts that have expired, or whose executions are gone; only counts them in a dry run.
+/// Removes contents of artifacts that have expired, or whose executions are gone; only counts them in a dry run, in which the
+/// executions in `going` count as gone.
 ///
 /// # Errors
 /// When the store or the folder cannot be read or written.
-pub(crate) async fn clean(store: &dyn Store, artifacts: &Artifacts, spool: &Spool, dry_run: bool) -> Result<Swept> {
+pub(crate) async fn clean(
+    store: &dyn Store,
+    artifacts: &Artifacts,
+    spool: &Spool,
+    going: &HashSet<Arc<str>>,
+    dry_run: bool,
+) -> Result<Swept> {
     let now = Timestamp::now();
     let over = Query::new(PAGE).filter(Condition::AtMost("expires_at", now.into()));
     let over: Vec<Artifact> = store.list_all(over).await?;
@@ -37,7 +44,9 @@ pub(crate) async fn clean(store: &dyn Store, artifacts: &Artifacts, spool: &Spoo
     }
     let is_over = |artifact: &Artifact| artifact.expires_at.is_some_and(|at| at <= now);
     let all: Vec<Artifact> = store.list_all(Query::new(PAGE)).await?;
-    let kept = all.into_iter().filter(|artifact| artifact.stored.is_some() && !is_over(artifact));
+    let kept = all
+        .into_iter()
+        .filter(|artifact| artifact.stored.is_some() && !is_over(artifact) && !going.contains(&artifact.execution));
     let mut named: HashSet<String> = kept.map(|artifact| artifact.sha256.to_string()).collect();
     named.extend(spooled(spool)?);
     let artifacts = artifacts.clone();
@@ -66,7 +75,7 @@ fn spooled(spool: &Spool) -> Result<Vec<String>> {
 /// Cleans every hour, until the task is dropped.
 pub(crate) async fn keep_clean(store: Arc<dyn Store>, artifacts: Artifacts, spool: Spool) {
     loop {
-        match clean(store.as_ref(), &artifacts, &spool, false).await {
+        match clean(store.as_ref(), &artifacts, &spool, &HashSet::new(), false).await {
             Ok(Swept { artifacts: 0, .. }) => {}
             Ok(Swept { artifacts, bytes }) => {
                 tracing::info!(artifacts, bytes, "artifacts whose time is over are removed");

@@ -71,6 +71,9 @@ pub(crate) struct Options {
     /// Run nothing: deliver what earlier runs could not, and mark those that died as interrupted
     #[arg(long, conflicts_with = "command")]
     deliver: bool,
+    /// Record as this execution in the spool; whoever gave the id, a server, takes it from there
+    #[arg(long, hide = true, value_name = "ID", conflicts_with_all = ["server", "deliver"])]
+    execution_id: Option<String>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -87,6 +90,9 @@ fn read_tag(text: &str) -> Result<(String, String), String> {
 /// # Errors
 /// One sentence when nothing was started.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if options.execution_id.is_some() {
+        return run_for_server(options);
+    }
     let home = Home::new(&options.settings, options.server.as_deref(), options.token.as_deref());
     if options.deliver {
         return deliver(&home?);
@@ -99,6 +105,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             Ok(CANNOT_BEGIN.into())
         }
     }
+}
+
+/// Runs a command for a server, which takes what is recorded from the spool and hears nothing else.
+fn run_for_server(options: &Options) -> Result<ExitCode> {
+    let outcome = tallybook_runner::run(&options.run_options(None)?, |_| ())?;
+    Ok(u8::try_from(outcome.exit_code).unwrap_or(u8::MAX).into())
 }
 
 fn deliver(home: &Home) -> Result<ExitCode> {
@@ -170,6 +182,7 @@ impl Options {
             }
         }
         Ok(RunOptions {
+            id: self.execution_id.clone(),
             command: self.command.clone(),
             name: self.name.clone(),
             tags,

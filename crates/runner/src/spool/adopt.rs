@@ -39,18 +39,21 @@ pub fn adopt(spool: &Spool, id: &str) -> io::Result<Adopted> {
     }
     let last_sign_of_life = file.metadata()?.modified()?;
     let (mut from, mut offset) = (BufReader::new(&file), 0);
-    let (mut last, mut finished, mut tail) = (0, false, None);
+    let (mut last, mut last_at, mut finished, mut tail) = (0, 0, false, None);
     while let Some((frame, length)) = Frame::read(&mut from)? {
         offset += length;
         match frame {
             Frame::Header(_) => {}
             Frame::Event(event) => {
-                last = event.number;
+                (last, last_at) = (event.number, event.at.0);
                 finished = matches!(event.kind, ExecutionEventKind::Finished { .. });
                 // A run gives its lines an event before every other event.
                 tail = None;
             }
-            Frame::Tail(lines) => tail = Some(lines),
+            Frame::Tail(lines) => {
+                last_at = lines.last_time().0;
+                tail = Some(lines);
+            }
         }
     }
     if last == 0 {
@@ -61,6 +64,8 @@ pub fn adopt(spool: &Spool, id: &str) -> io::Result<Adopted> {
         file.set_len(offset)?;
         io::Seek::seek(&mut &file, io::SeekFrom::Start(offset))?;
         let at = last_sign_of_life.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+        // The clock of files may have been set back meanwhile; that of events was not.
+        let at = at.max(last_at);
         let error = Some("its runner died, and nobody saw its end".into());
         let end = ExecutionEventKind::Finished { status: ExecutionStatus::Interrupted, exit_code: None, error };
         let kinds = tail.map(|lines| ExecutionEventKind::Lines { step: None, lines }).into_iter().chain([end]);

@@ -7,6 +7,7 @@
 mod adopt;
 mod frame;
 mod read;
+mod refused;
 mod write;
 
 use std::fs::{self, File};
@@ -18,6 +19,7 @@ use tallybook_core::Execution;
 
 pub use adopt::{Adopted, adopt};
 pub use read::SpoolReader;
+pub use refused::{Aside, RefusedSpool};
 pub(crate) use write::{SpoolWriter, Stored};
 
 const EXTENSION: &str = "spool";
@@ -39,6 +41,11 @@ impl Spool {
     /// # Errors
     /// When the folder cannot be read.
     pub fn ids(&self) -> io::Result<Vec<String>> {
+        self.ids_of(EXTENSION)
+    }
+
+    /// The executions that have a file of this kind.
+    fn ids_of(&self, kind: &str) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
@@ -46,7 +53,7 @@ impl Spool {
         let mut ids = Vec::new();
         for entry in entries {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == EXTENSION)
+            if path.extension().is_some_and(|extension| extension == kind)
                 && let Some(id) = path.file_stem().and_then(|stem| stem.to_str())
                 && Execution::id_defect(id).is_none()
             {
@@ -77,22 +84,6 @@ impl Spool {
         Ok(())
     }
 
-    /// Puts aside what no store will ever take, for people to look at.
-    ///
-    /// # Errors
-    /// When it cannot be renamed.
-    pub fn put_aside(&self, id: &str) -> io::Result<PathBuf> {
-        let aside = self.refused_file(id);
-        fs::rename(self.file(id), &aside)?;
-        self.remove(id)?;
-        Ok(aside)
-    }
-
-    /// Where the events of this execution are, if no store will ever take them.
-    pub fn refused(&self, id: &str) -> Option<PathBuf> {
-        Some(self.refused_file(id)).filter(|path| path.exists())
-    }
-
     /// Asks a run to end.
     ///
     /// # Errors
@@ -119,10 +110,6 @@ impl Spool {
 
     fn file(&self, id: &str) -> PathBuf {
         self.folder.join(format!("{id}.{EXTENSION}"))
-    }
-
-    fn refused_file(&self, id: &str) -> PathBuf {
-        self.folder.join(format!("{id}.refused"))
     }
 
     fn cancel_file(&self, id: &str) -> PathBuf {

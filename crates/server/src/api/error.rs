@@ -103,6 +103,11 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 
+    pub(crate) fn too_many(message: impl Into<String>) -> Self {
+        let retry_after = Some(RETRY_AFTER_SECONDS);
+        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "full", message) }
+    }
+
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }

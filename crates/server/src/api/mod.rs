@@ -3,6 +3,7 @@
 mod artifacts;
 mod attributes;
 mod body;
+mod commands;
 mod complexity;
 mod counts;
 mod dead_letters;
@@ -53,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::alerts::Alerts;
+use crate::commands::Commands;
 use crate::counters::Counters;
 use crate::databases::Databases;
 use crate::executions::Executions;
@@ -77,6 +79,8 @@ pub(crate) struct Api {
     probing: Probing,
     alerts: Alerts,
     executions: Executions,
+    /// What may be started; nothing without a token.
+    commands: Option<Arc<dyn Commands>>,
     /// Where contents of artifacts lie; a server without a data folder has none.
     artifacts: Option<Artifacts>,
     started: Timestamp,
@@ -130,6 +134,7 @@ impl Api {
             probing,
             alerts,
             executions,
+            commands: None,
             artifacts: None,
             started,
             stopping,
@@ -148,6 +153,11 @@ impl Api {
         doctor: Option<tallybook_doctor::Options>,
     ) -> Self {
         Self { artifacts, sql, doctor, ..self }
+    }
+
+    /// The same, with commands that may be started.
+    pub(crate) fn with_commands(self, commands: Option<Arc<dyn Commands>>) -> Self {
+        Self { commands, ..self }
     }
 
     pub(crate) fn router(self, guard: Guard) -> Router {
@@ -170,6 +180,8 @@ impl Api {
             .route("/stats", get(stats::get))
             .route("/retention", get(retention::get))
             .route("/dead-letters", get(dead_letters::list).post(unread::post))
+            .route("/commands", get(commands::list))
+            .route("/commands/{name}/run", post(commands::run))
             .route("/doctor", get(doctor::get))
             .route("/mirror", get(mirror::get))
             .route("/mirror/{order}", post(mirror::order))

@@ -10,8 +10,9 @@ use utoipa::{Modify, OpenApi};
 use super::error::{ErrorBody, Failures};
 use super::params::{NoParams, Params};
 use super::{
-    artifacts, attributes, complexity, dead_letters, doctor, executions, exposition, growth, high, logs, metrics,
-    mirror, overview, pings, retention, services, span_patterns, spans, sql, stats, status, templates, ticks, unread,
+    artifacts, attributes, commands, complexity, dead_letters, doctor, executions, exposition, growth, high, logs,
+    metrics, mirror, overview, pings, retention, services, span_patterns, spans, sql, stats, status, templates, ticks,
+    unread,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -42,6 +43,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
         stats::get,
         retention::get,
         dead_letters::list,
+        commands::list,
+        commands::run,
         doctor::get,
         unread::post,
         mirror::get,

@@ -145,7 +145,7 @@ pub(crate) async fn get(
 
 impl Api {
     /// The execution of that id.
-    pub(super) async fn execution(&self, id: &str) -> Result<Execution, ApiError> {
+    pub(in crate::api) async fn execution(&self, id: &str) -> Result<Execution, ApiError> {
         let query = Query::new(1).filter(Condition::Equals("id", id.into()));
         self.store.list::<Execution>(&query).await?.items.pop().ok_or_else(|| unknown(id))
     }
