@@ -33,7 +33,7 @@ pub(crate) fn features(checkout: &Checkout) -> &'static [&'static str] {
 }
 
 /// Turns DuckDB on; checking it needs no library.
-pub(crate) const FEATURE: &[&str] = &["--features", "tallybook/duckdb"];
+pub(crate) const FEATURE: &[&str] = &["--features", "tallybook/duckdb,tallybook-tests/duckdb"];
 
 /// The folder that it is in: the one that is named already, or the package for this machine, which npm chose.
 fn library(checkout: &Checkout) -> Option<PathBuf> {

@@ -11,7 +11,6 @@ use crate::settings::Settings;
 
 /// `tallybook query`.
 #[derive(Parser)]
-#[cfg_attr(not(feature = "duckdb"), expect(dead_code, reason = "without DuckDB nobody is asked"))]
 pub(crate) struct QueryCommand {
     #[command(flatten)]
     settings: Settings,
@@ -55,9 +54,9 @@ pub(crate) fn run(command: &QueryCommand) -> Result<()> {
 
     let analytics = Analytics::open(&sources(command)?, command.wait)?;
     if let Some(folder) = &command.export {
-        return analytics
-            .export(folder, |exported| println!("{} {}", exported.table, exported.rows))
-            .map_err(Into::into);
+        let exported = analytics.export(folder)?;
+        let rows = exported.iter().map(|exported| vec![exported.table.into(), exported.rows.into()]).collect();
+        return command.form.print(&Answer { columns: vec!["table".to_owned(), "rows".to_owned()], rows, more: false });
     }
     let sql = question(command.sql.as_deref().unwrap_or("-"))?;
     let params: Vec<_> = command.params.iter().map(|text| parameter(text)).collect();

@@ -83,6 +83,8 @@ impl Analytics {
                 Err(NotOpen::Failed(error)) => return Err(error),
             }
         };
+        // Times are in UTC, and so is what they are compared with. Without ICU there are no time zones at all.
+        let _ = connection.execute_batch("SET TimeZone = 'UTC'");
         sealed::make_view(&connection, sources.ticks.as_deref()).map_err(|failure| failed(OPENING, &failure))?;
         Ok(Self { connection })
     }

@@ -27,7 +27,7 @@ impl Analytics {
     ///
     /// # Errors
     /// `Invalid` where the folder is not empty, or cannot be made.
-    pub fn export(&self, folder: &Path, mut exported: impl FnMut(&Exported)) -> Result<()> {
+    pub fn export(&self, folder: &Path) -> Result<Vec<Exported>> {
         let cannot = |error| {
             Error::invalid(EXPORTING, format!("{} cannot be a new folder; name another", folder.display()))
                 .with_source(error)
@@ -37,11 +37,11 @@ impl Analytics {
             let context = format!("{} is not empty; name a new folder", folder.display());
             return Err(Error::invalid(EXPORTING, context));
         }
-        for shape in Shape::all() {
+        let table = |shape: &'static Shape| {
             let rows = self.export_table(shape, &folder.join(shape.name))?;
-            exported(&Exported { table: shape.name, rows });
-        }
-        Ok(())
+            Ok(Exported { table: shape.name, rows })
+        };
+        Shape::all().map(table).collect()
     }
 
     fn export_table(&self, shape: &Shape, to: &Path) -> Result<u64> {

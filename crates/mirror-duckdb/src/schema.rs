@@ -60,7 +60,7 @@ pub(crate) fn columns(shape: &Shape) -> String {
     let mut columns = String::new();
     for field in &shape.fields {
         let plain = match field.kind {
-            // A moment that no calendar has must come back as it is, which TIMESTAMP_NS does not promise.
+            // TIMESTAMP_NS has no form for the first and last of all moments, and is not compared with now().
             Kind::Int | Kind::Time => "BIGINT",
             Kind::Unsigned => "UBIGINT",
             Kind::Small => "UTINYINT",
@@ -82,14 +82,13 @@ fn readable(shape: &Shape) -> String {
         let is_part_of_number = field.name.ends_with("_mantissa") || field.name.ends_with("_scale");
         match field.kind {
             Kind::Bytes => {}
-            Kind::Time => shown.push(format!("TRY(make_timestamp_ns({name})) AS {name}")),
+            Kind::Time => shown.push(format!("{} AS {name}", moment(&name))),
             _ if shape.name == Shape::ticks().name && is_part_of_number => {}
             _ => shown.push(name),
         }
     }
     if shape.name == Shape::ticks().name {
-        shown.extend(["bid", "ask", "volume"].map(|price| format!("{} AS {price}", price_of(price))));
-        shown.push(format!("{} - {} AS spread", price_of("ask"), price_of("bid")));
+        shown.push(prices("ask_mantissa"));
     }
     shown.push(DAY_COLUMN.to_owned());
     format!("SELECT {} FROM {}", shown.join(", "), rows(shape))
@@ -97,20 +96,37 @@ fn readable(shape: &Shape) -> String {
 
 /// Bars of both sides, made from the ticks when they are asked for.
 fn bars_of(length: &str) -> String {
-    let mut columns = vec!["symbol".to_owned(), format!("date_trunc('{length}', time) AS start")];
+    let start = format!("date_trunc('{length}', {})", moment("time"));
+    let mut columns = vec!["symbol".to_owned(), format!("{start} AS start")];
     for side in ["bid", "ask"] {
         for (field, function, of_order) in
             [("open", "arg_min", true), ("high", "max", false), ("low", "min", false), ("close", "arg_max", true)]
         {
             let order = if of_order { ", (time, seq)" } else { "" };
-            columns.push(format!("{function}({side}{order}) AS {side}_{field}"));
+            columns.push(format!("{function}({}{order}) AS {side}_{field}", price_of(side)));
         }
     }
-    columns.extend(["count(*) AS ticks".to_owned(), format!("min({DAY_COLUMN}) AS {DAY_COLUMN}")]);
-    format!("SELECT {} FROM tick GROUP BY symbol, date_trunc('{length}', time)", columns.join(", "))
+    columns.extend(["count(*) AS ticks".to_owned(), DAY_COLUMN.to_owned()]);
+    format!("SELECT {} FROM {} GROUP BY symbol, {start}, {DAY_COLUMN}", columns.join(", "), rows(Shape::ticks()))
 }
 
-/// A price as a number; NULL where it is not quoted.
+/// A moment in UTC, to the microsecond: the type that `now()` and intervals get along with. NULL where no calendar has it.
+fn moment(nanoseconds: &str) -> String {
+    format!("TRY(make_timestamp({nanoseconds} // 1000))")
+}
+
+/// The prices of a tick as numbers, NULL where they are not quoted. Their spread is taken from the digits: a difference of
+/// floating-point numbers would show digits that nobody sent.
+pub(crate) fn prices(ask_mantissa: &str) -> String {
+    let (bid, volume) = (price_of("bid"), price_of("volume"));
+    let scale = "greatest(bid_scale, ask_scale)";
+    format!(
+        "{bid} AS bid, ({ask_mantissa}) / pow(10, ask_scale) AS ask, {volume} AS volume, \
+         (({ask_mantissa}) * pow(10, {scale} - ask_scale) - bid_mantissa * pow(10, {scale} - bid_scale)) \
+         / pow(10, {scale}) AS spread"
+    )
+}
+
 fn price_of(price: &str) -> String {
     format!("{price}_mantissa / pow(10, {price}_scale)")
 }
