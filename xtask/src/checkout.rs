@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use sha2::{Digest, Sha256};
 
-use crate::{command::cargo, setup};
+use crate::{command::cargo, duckdb, setup};
 
 /// The workspace this runs in.
 #[derive(Debug)]
@@ -40,10 +40,10 @@ impl Checkout {
         Ok(metadata)
     }
 
-    /// `cargo <args>` at the root of the workspace.
+    /// `cargo <args>` at the root of the workspace. All of them know the same libduckdb, or each would build anew.
     pub(crate) fn cargo<const N: usize>(&self, args: [&str; N]) -> Command {
         let mut command = cargo();
-        command.args(args).current_dir(&self.root);
+        command.args(args).current_dir(&self.root).envs(duckdb::environment(self));
         command
     }
 
@@ -72,6 +72,16 @@ impl Checkout {
     /// The folder whose `node_modules` are exactly these packages.
     pub(crate) fn node_environment(&self) -> Result<PathBuf> {
         environment("node", &[self.node_packages().join("package-lock.json")])
+    }
+
+    /// The pinned package of npm with libduckdb.
+    pub(crate) fn duckdb_packages(&self) -> PathBuf {
+        self.root.join("xtask/duckdb")
+    }
+
+    /// The folder whose `node_modules` are exactly these packages.
+    pub(crate) fn duckdb_environment(&self) -> Result<PathBuf> {
+        environment("duckdb", &[self.duckdb_packages().join("package-lock.json")])
     }
 
     /// What tests learn about this machine: where the server's binary, Python and Node's packages are.

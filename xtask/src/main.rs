@@ -1,6 +1,6 @@
 //! `cargo xtask`: everything CI does, one verb each.
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -12,6 +12,7 @@ mod checkout;
 mod clickhouse;
 mod command;
 mod counts;
+mod duckdb;
 mod migrations;
 mod postgres;
 mod report;
@@ -57,6 +58,14 @@ A failed step that has no failed tests of its own (format, clippy, …) counts a
 
 The packages of Python and npm go into $XDG_CACHE_HOME/tallybook (default ~/.cache/tallybook).")]
     Setup,
+
+    /// Fetches a libduckdb that is built already and prints the environment to build with, for a shell to `eval`
+    #[command(after_help = "Example:
+  eval \"$(cargo xtask duckdb)\" && cargo build --release --features duckdb
+
+It comes from npm, for Linux and macOS, and lies in $XDG_CACHE_HOME/tallybook (default ~/.cache/tallybook). The programs that are
+built find it there, or beside themselves. docs/duckdb.md has other ways.")]
+    Duckdb,
 
     /// Checks dependency edges against docs/architecture.md, the dependency tree and the sources
     #[command(after_help = "Example:
@@ -113,9 +122,13 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Test { keep_going } => return Ok(test::run(&checkout, keep_going)),
         Verb::Setup => {
             setup::run(&checkout)?;
-            for (name, value) in checkout.test_environment()? {
-                println!("export {name}='{}'", value.display());
-            }
+            duckdb::fetch(&checkout)?;
+            print_exports(checkout.test_environment()?);
+            print_exports(duckdb::environment(&checkout));
+        }
+        Verb::Duckdb => {
+            duckdb::fetch(&checkout)?;
+            print_exports(duckdb::environment(&checkout));
         }
         Verb::Tidy => tidy::run(&checkout)?,
         Verb::Migrations { accept } => migrations::run(&checkout, accept)?,
@@ -125,6 +138,12 @@ fn run(verb: Verb) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+fn print_exports(variables: impl IntoIterator<Item = (&'static str, PathBuf)>) {
+    for (name, value) in variables {
+        println!("export {name}='{}'", value.display());
+    }
 }
 
 #[cfg(test)]

@@ -45,8 +45,12 @@ pub(crate) fn run(checkout: &Checkout) -> Result<()> {
     }
     let python = checkout.python_environment()?;
     make_once(&python, python_works, || make_python(&python, &checkout.requirements()))?;
-    let node = checkout.node_environment()?;
-    make_once(&node, node_works, || make_node(&node, &checkout.node_packages()))
+    make_node_once(&checkout.node_environment()?, &checkout.node_packages())
+}
+
+/// Makes a folder with the packages of npm that are pinned in the folder `packages`, unless it is complete.
+pub(crate) fn make_node_once(environment: &Path, packages: &Path) -> Result<()> {
+    make_once(environment, node_works, || make_node(environment, packages))
 }
 
 /// The Debian packages whose programs are not there or do not work.

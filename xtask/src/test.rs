@@ -8,7 +8,7 @@ use crate::{
     checkout::Checkout,
     clickhouse, command,
     counts::{Counts, Reader},
-    migrations,
+    duckdb, migrations,
     postgres::{self, Cluster},
     report, setup,
     steps::{Outcome, Step, walk},
@@ -18,6 +18,7 @@ use crate::{
 /// Cheap steps come first: a wrong space is not worth the wait for a build.
 const STEPS: &[Step<Checkout>] = &[
     Step { name: "set up", needs: &[], run: |checkout, _| setup::run(checkout) },
+    Step { name: "libduckdb", needs: &["set up"], run: |checkout, _| duckdb::fetch(checkout) },
     Step {
         name: "format",
         needs: &[],
@@ -55,20 +56,20 @@ pub(crate) fn run(checkout: &Checkout, keep_going: bool) -> bool {
 }
 
 fn clippy(checkout: &Checkout, _: &mut Counts) -> Result<()> {
-    let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    command::run(&mut checkout.cargo(arguments))
+    let mut command = checkout.cargo(["clippy", "--locked", "--workspace", "--all-targets"]);
+    command::run(command.args(duckdb::FEATURE).args(["--", "-D", "warnings"]))
 }
 
 /// The binary and the tests in one call: apart, cargo would settle on other features and compile much of it twice.
 fn build(checkout: &Checkout, _: &mut Counts) -> Result<()> {
-    let arguments = ["build", "--locked", "--workspace", "--lib", "--bins", "--tests"];
-    command::run(&mut checkout.cargo(arguments))
+    let mut command = checkout.cargo(["build", "--locked", "--workspace", "--lib", "--bins", "--tests"]);
+    command::run(command.args(duckdb::features(checkout)))
 }
 
 fn tests(checkout: &Checkout, counts: &mut Counts) -> Result<()> {
     let arguments = ["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"];
     let mut command = checkout.cargo(arguments);
-    command.envs(checkout.test_environment()?);
+    command.args(duckdb::features(checkout)).envs(checkout.test_environment()?);
     let cluster = Cluster::start(postgres::THROWN_AWAY)?;
     command.env("TALLYBOOK_POSTGRES_URL", cluster.url());
     command.env("TALLYBOOK_POSTGRES_CA", cluster.authority());
@@ -79,13 +80,13 @@ fn tests(checkout: &Checkout, counts: &mut Counts) -> Result<()> {
 }
 
 fn doc_tests(checkout: &Checkout, counts: &mut Counts) -> Result<()> {
-    let arguments = ["test", "--locked", "--workspace", "--doc", "--no-fail-fast"];
-    counted(&mut checkout.cargo(arguments), counts)
+    let mut command = checkout.cargo(["test", "--locked", "--workspace", "--doc", "--no-fail-fast"]);
+    counted(command.args(duckdb::features(checkout)), counts)
 }
 
 fn docs(checkout: &Checkout, _: &mut Counts) -> Result<()> {
     let mut command = checkout.cargo(["doc", "--locked", "--workspace", "--no-deps"]);
-    command::run(command.env("RUSTDOCFLAGS", "-D warnings"))
+    command::run(command.args(duckdb::FEATURE).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn counted(command: &mut Command, counts: &mut Counts) -> Result<()> {

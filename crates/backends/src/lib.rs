@@ -1,5 +1,6 @@
 //! The only crate that names every backend: a setting goes in, an `Arc<dyn Store>` or an `Arc<dyn Follower>` comes out.
 
+pub mod duckdb;
 mod place;
 
 use std::fmt;

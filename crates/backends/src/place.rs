@@ -10,6 +10,8 @@ use tallybook_mirror_clickhouse::{Address, ClickHouseMirror};
 use tallybook_store_postgres::{PostgresOptions, PostgresStore};
 use tallybook_store_sqlite::{SqliteOptions, SqliteStore};
 
+use crate::duckdb;
+
 const OPENING: &str = "opening a place";
 
 /// A store or a mirror, by its address.
@@ -21,6 +23,8 @@ pub enum Place {
     Postgres(String),
     /// `clickhouse://…`: a mirror.
     ClickHouse(String),
+    /// `duckdb:///PATH`: a mirror in one file.
+    DuckDb(PathBuf),
 }
 
 impl FromStr for Place {
@@ -31,9 +35,13 @@ impl FromStr for Place {
             return Err(format!("`{text}` names no place; {}", Self::kinds()));
         };
         match scheme {
-            "sqlite" => match Path::new(rest.strip_prefix("//").unwrap_or(rest)) {
-                path if path.as_os_str().is_empty() => Err("`sqlite:` needs a data folder, as in sqlite:./data".into()),
-                path => Ok(Self::Sqlite(path.to_owned())),
+            "sqlite" => match path_of(rest) {
+                Some(path) => Ok(Self::Sqlite(path)),
+                None => Err("`sqlite:` needs a data folder, as in sqlite:./data".into()),
+            },
+            "duckdb" => match path_of(rest) {
+                Some(path) => duckdb::is_compiled_in().map(|()| Self::DuckDb(path)),
+                None => Err("`duckdb:` needs a file, as in duckdb:///var/lib/tallybook/mirror.duckdb".into()),
             },
             // `postgres:postgres://…` as well as the URL itself.
             "postgres" if rest.starts_with("postgres") => Self::from_str(rest),
@@ -56,8 +64,8 @@ impl FromStr for Place {
 
 impl Place {
     fn kinds() -> String {
-        "places are sqlite:DIR, postgres://user:password@host:5432/database and \
-         clickhouse://user:password@host:8123/database"
+        "places are sqlite:DIR, postgres://user:password@host:5432/database, \
+         clickhouse://user:password@host:8123/database and duckdb:///FILE"
             .to_owned()
     }
 
@@ -69,7 +77,7 @@ impl Place {
         match self {
             Self::Sqlite(folder) => Ok(open_sqlite(folder, holder, false)?),
             Self::Postgres(url) => Ok(open_postgres(url).await?),
-            Self::ClickHouse(_) => {
+            Self::ClickHouse(_) | Self::DuckDb(_) => {
                 let context = format!("{self} is a mirror: it follows a store, and cannot be followed itself");
                 Err(Error::new(ErrorKind::Unsupported, OPENING, context))
             }
@@ -85,6 +93,7 @@ impl Place {
             Self::Sqlite(folder) => Ok(open_sqlite(folder, holder, true)?),
             Self::Postgres(url) => Ok(open_postgres(url).await?),
             Self::ClickHouse(url) => Ok(Arc::new(ClickHouseMirror::open(&Address::parse(url)?).await?)),
+            Self::DuckDb(file) => duckdb::open_mirror(file).await,
         }
     }
 
@@ -95,7 +104,10 @@ impl Place {
     pub async fn open_existing(&self, holder: &str) -> Result<Arc<dyn Follower>> {
         match self {
             Self::Sqlite(folder) => Ok(open_sqlite(folder, holder, false)?),
-            Self::Postgres(_) | Self::ClickHouse(_) => self.open_follower(holder).await,
+            Self::DuckDb(file) if !file.exists() => {
+                Err(Error::invalid(OPENING, format!("there is no {}; name the file of a mirror", file.display())))
+            }
+            Self::Postgres(_) | Self::ClickHouse(_) | Self::DuckDb(_) => self.open_follower(holder).await,
         }
     }
 }
@@ -105,6 +117,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(folder) => write!(f, "sqlite:{}", folder.display()),
+            Self::DuckDb(file) => write!(f, "duckdb:{}", file.display()),
             Self::Postgres(url) | Self::ClickHouse(url) => f.write_str(&without_password(url)),
         }
     }
@@ -114,6 +127,11 @@ impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Place({self})")
     }
+}
+
+/// The path in `PATH` or `//PATH`.
+fn path_of(rest: &str) -> Option<PathBuf> {
+    Some(rest.strip_prefix("//").unwrap_or(rest)).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// `scheme://host/rest`: who logs in, and the settings behind `?`, are nobody's business.
@@ -174,5 +192,17 @@ mod tests {
             assert!(!error.contains("secret") && !error.is_empty(), "{error}");
         }
         assert!(!format!("{:?}", url.parse::<Place>()).contains("p@ss"));
+    }
+
+    #[test]
+    fn a_duckdb_file_is_a_place_where_duckdb_was_compiled_in() {
+        let shown = "duckdb:///var/lib/mirror.duckdb".parse::<Place>().map(|place| format!("{place}"));
+        if cfg!(feature = "duckdb") {
+            assert_eq!(shown.as_deref(), Ok("duckdb:/var/lib/mirror.duckdb"));
+        } else {
+            let error = shown.expect_err("DuckDB is not there");
+            assert!(error.contains("compiled out") && error.contains("--features duckdb"), "{error}");
+        }
+        assert!("duckdb:".parse::<Place>().is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! `tallybook`: keeps the operational record of a system.
 
+mod answer;
 mod api;
 mod backup;
 mod commands;
@@ -13,6 +14,7 @@ mod mirror;
 mod ping;
 mod place;
 mod prune;
+mod query;
 mod remote;
 mod run;
 mod running;
@@ -59,6 +61,7 @@ const EXAMPLES: &str = "Examples:
   tallybook migrate --from sqlite:./data --to postgres://host/db
                                          everything into another store; `verify` then compares both
   tallybook mirror status                what follows the store, and how far behind it is
+  tallybook query 'SELECT ...'           analysis over the DuckDB mirror and sealed days of ticks
   tallybook config                       every setting, and where its value came from";
 
 #[derive(Subcommand)]
@@ -202,6 +205,17 @@ It overwrites nothing: where the data folder has data, move it away first, or na
   tallybook sql --json 'SELECT * FROM template WHERE count > ?' --param 1000 | jq .template
   echo 'SELECT count(*) FROM metric' | tallybook sql --csv -")]
     Sql(Box<sql::SqlCommand>),
+    /// Asks the DuckDB mirror and the sealed days of ticks in SQL, beside a running server as well; it can only read
+    #[command(after_help = "Examples:
+  tallybook query 'FROM service'
+  tallybook query \"SELECT target, quantile_cont(latency / 1e6, [0.5, 0.95, 0.99]) AS ms FROM ping WHERE success = 1 GROUP BY target\"
+  tallybook query --json 'SELECT day, symbol, count(*) AS ticks FROM sealed_ticks GROUP BY ALL' | jq .ticks
+  tallybook query --file mirror.duckdb --csv 'SELECT * FROM execution WHERE status = ?' --param failed
+  tallybook query --export archive/        everything as Parquet: archive/TABLE/day=YYYY-MM-DD/
+
+`SHOW TABLES` lists what there is. `sealed_ticks` are the Parquet files of DATA_DIR; the rest is the mirror of MIRROR_URL or --file.
+docs/duckdb.md has questions for dashboards. Other programs can read the file as well: duckdb -readonly FILE.")]
+    Query(Box<query::QueryCommand>),
     /// Looks at the data folder, the disk and the backups, and says what is wrong and what mends it
     #[command(after_help = "Examples:
   tallybook doctor
@@ -279,7 +293,7 @@ fn run() -> Result<ExitCode> {
     // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
     let file = Cli::try_parse()?.config;
     let mut command = Cli::command();
-    for name in ["ping", "run", "executions", "import", "export", "verify"] {
+    for name in ["ping", "run", "executions", "import", "export", "verify", "query"] {
         command = command.mut_subcommand(name, with_short_help);
     }
     let configured = [
@@ -297,6 +311,7 @@ fn run() -> Result<ExitCode> {
         "backups",
         "restore",
         "sql",
+        "query",
         "doctor",
         "optimize",
         "config",
@@ -319,6 +334,7 @@ fn run() -> Result<ExitCode> {
         Command::Backups(command) => backup::list(&command)?,
         Command::Restore(command) => backup::restore(&command)?,
         Command::Sql(command) => sql::run(&command)?,
+        Command::Query(command) => query::run(&command)?,
         Command::Doctor(command) => return doctor::run(&command),
         Command::Optimize(command) => doctor::optimize(&command)?,
         Command::Migrate(options) => migrate::run(&options)?,

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     /// The store that has everything: sqlite:DIR or postgres://user:password@host:5432/database
     #[arg(long, value_name = "PLACE")]
     from: Place,
-    /// Where it goes: as above, or a mirror such as clickhouse://user:password@host:8123/database. It must be empty, or hold
+    /// Where it goes: as above, or a mirror: clickhouse://user:password@host:8123/database, duckdb:///FILE. It must be empty, or hold
     /// what an earlier call brought from the same store
     #[arg(long, value_name = "PLACE")]
     to: Place,

@@ -32,7 +32,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help_heading = "Store")]
     pub(crate) database_url: Option<String>,
 
-    /// What follows the store: clickhouse://user:password@host:8123/database, postgres://… or sqlite:DIR
+    /// What follows the store: clickhouse://user:password@host:8123/database, duckdb:///FILE, postgres://… or sqlite:DIR
     #[arg(long, env = "MIRROR_URL", hide_env_values = true, value_name = "URL", help_heading = "Store")]
     pub(crate) mirror_url: Option<Place>,
 

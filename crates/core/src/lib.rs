@@ -14,6 +14,7 @@ mod follow;
 mod histogram;
 mod ping;
 mod query;
+pub mod shape;
 mod sketch;
 mod store;
 mod table;

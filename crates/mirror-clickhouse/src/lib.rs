@@ -9,7 +9,6 @@ mod mirror;
 mod read;
 mod row_binary;
 mod schema;
-mod shape;
 
 pub use address::Address;
 pub use mirror::ClickHouseMirror;

@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clickhouse::error::Error as Failure;
 use clickhouse::{Client, Compression};
+use tallybook_core::shape::Shape;
 use tallybook_core::{Change, Changes, Cursor, Error, ErrorKind, Follower, Following, Result, StoreId, Tick};
 use tokio::sync::Mutex;
 
 use crate::address::Address;
 use crate::error::{failed, is_gone, refused};
 use crate::row_binary::{self, Reader};
-use crate::schema::{OLDEST, Schema, Version};
-use crate::shape::{self, Shape};
+use crate::schema::{self, OLDEST, Schema, Version};
 
 const OPENING: &str = "opening the ClickHouse mirror";
 const FOLLOWING: &str = "following a primary into ClickHouse";
@@ -130,7 +130,7 @@ impl ClickHouseMirror {
     /// # Errors
     /// What the server says.
     pub async fn ask(&self, sql: &str) -> Result<String> {
-        let mut query = sql.replace("{}", &shape::quoted(&self.schema.database));
+        let mut query = sql.replace("{}", &schema::quoted(&self.schema.database));
         while let Some((before, rest)) = query.split_once('{') {
             let Some((name, after)) = rest.split_once('}') else { break };
             query = format!("{before}{}{after}", self.schema.name(name));
@@ -215,7 +215,7 @@ impl ClickHouseMirror {
     async fn insert_page(&self, changes: &[Change], ticks: &[Tick]) -> Result<(), Failed> {
         let mut tables: BTreeMap<&str, (&'static Shape, Vec<u8>)> = BTreeMap::new();
         for Change { table, revision, row } in changes {
-            let shape = shape::of(table).ok_or_else(|| {
+            let shape = Shape::of(table).ok_or_else(|| {
                 Error::new(ErrorKind::Internal, FOLLOWING, format!("there is no table `{}`", table.name))
             })?;
             let (_, bytes) = tables.entry(shape.name).or_insert_with(|| (shape, Vec::new()));
@@ -226,10 +226,10 @@ impl ClickHouseMirror {
             for tick in ticks {
                 row_binary::add_tick(&mut bytes, tick);
             }
-            tables.insert(shape::ticks().name, (shape::ticks(), bytes));
+            tables.insert(Shape::ticks().name, (Shape::ticks(), bytes));
         }
         for (shape, bytes) in tables.into_values() {
-            self.insert(&self.schema.rows(shape), &shape.inserted(), bytes).await?;
+            self.insert(&self.schema.rows(shape), &schema::inserted(shape), bytes).await?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use clickhouse::query::Query;
+use tallybook_core::shape::Shape;
 use tallybook_core::{
     Error, ErrorKind, Readback, Result, Row, SymbolSummary, Table, Tick, TickKey, TickQuery, Timestamp, Value,
 };
@@ -10,7 +11,7 @@ use tallybook_core::{
 use crate::ClickHouseMirror;
 use crate::error::failed;
 use crate::row_binary::Reader;
-use crate::shape::{self, Shape};
+use crate::schema::list;
 
 const READING: &str = "reading from ClickHouse";
 
@@ -35,12 +36,12 @@ impl ClickHouseMirror {
 #[async_trait]
 impl Readback for ClickHouseMirror {
     async fn read_rows(&self, table: &'static Table, after: Option<&[Value]>, limit: usize) -> Result<Vec<Row>> {
-        let shape = shape::of(table)
+        let shape = Shape::of(table)
             .ok_or_else(|| Error::new(ErrorKind::Internal, READING, format!("there is no table `{}`", table.name)))?;
-        let key = shape.key_list();
+        let key = list(shape.key());
         let behind =
             after.map_or_else(String::new, |after| format!("WHERE ({key}) > ({})", vec!["?"; after.len()].join(", ")));
-        let sql = self.select(&shape.read(), shape, &format!("{behind} ORDER BY {key} LIMIT ?"));
+        let sql = self.select(&list(&shape.fields), shape, &format!("{behind} ORDER BY {key} LIMIT ?"));
         let query = after.into_iter().flatten().fold(self.client.query(&sql), bind).bind(limit as u64);
         let bytes = answer(query).await?;
         let (mut reader, mut rows) = (Reader::new(&bytes), Vec::new());
@@ -52,7 +53,7 @@ impl Readback for ClickHouseMirror {
 
     async fn read_symbols(&self) -> Result<Vec<SymbolSummary>> {
         let columns = "toString(symbol) AS name, count(), min(time), max(time)";
-        let sql = self.select(columns, shape::ticks(), "GROUP BY name ORDER BY name");
+        let sql = self.select(columns, Shape::ticks(), "GROUP BY name ORDER BY name");
         let bytes = answer(self.client.query(&sql)).await?;
         let (mut reader, mut symbols) = (Reader::new(&bytes), Vec::new());
         while !reader.is_at_end() {
@@ -72,8 +73,8 @@ impl Readback for ClickHouseMirror {
         let behind = if after.is_some() { format!(" AND (time, seq) {sign} (?, ?)") } else { String::new() };
         let rest =
             format!("WHERE symbol = ? AND time >= ? AND time < ?{behind} ORDER BY time{order}, seq{order} LIMIT ?");
-        let shape = shape::ticks();
-        let sql = self.select(&shape.read(), shape, &rest);
+        let shape = Shape::ticks();
+        let sql = self.select(&list(&shape.fields), shape, &rest);
         // The times alone leave days out.
         let (mut from, mut to) = (range.from.0, range.to.0);
         if let Some(TickKey { time, .. }) = after {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use tallybook_core::shape::{Field, Kind};
 use tallybook_core::{ColumnType, Decimal, Error, Result, Row, Table, Tick, TickFlags, Timestamp, Value};
-
-use crate::shape::{Field, Kind};
 
 const READING: &str = "reading from ClickHouse";
 

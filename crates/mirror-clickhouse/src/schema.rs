@@ -1,6 +1,6 @@
 //! The statements that make the tables and views, by what the server can.
 
-use crate::shape::{self, Field, Kind, REVISION, Shape, quoted};
+use tallybook_core::shape::{Field, Kind, REVISION, Shape};
 
 /// The oldest server that is known to work.
 pub(crate) const OLDEST: Version = Version { major: 18, minor: 16 };
@@ -68,11 +68,11 @@ impl Schema {
             vec![format!("CREATE DATABASE IF NOT EXISTS {}{}", quoted(&self.database), self.on_cluster())];
         let state_columns = "primary_id String, cursor String, seq UInt64";
         statements.extend(self.table(STATE, state_columns, "primary_id", "", Some("seq"), "primary_id"));
-        for shape in shape::all() {
+        for shape in Shape::all() {
             let mut columns: Vec<String> =
                 shape.fields.iter().enumerate().map(|(at, field)| self.column(shape, at, field)).collect();
             columns.extend(shape.changes.then(|| format!("{} UInt64{}", quoted(REVISION), self.codec("Delta, ZSTD"))));
-            let key = shape.key_list();
+            let key = list(shape.key());
             let day = shape.day.map(|time| format!(" PARTITION BY {}", day_of(time))).unwrap_or_default();
             let revision = shape.changes.then_some(REVISION);
             // Rows of one key must meet on one server.
@@ -101,7 +101,7 @@ impl Schema {
             names.push(("TABLE", format!("{bars}_feed")));
             names.push(("TABLE", format!("{bars}_raw")));
         }
-        for shape in shape::all() {
+        for shape in Shape::all() {
             names.push(("TABLE", shape.name.to_owned()));
             names.push(("TABLE", format!("{}_raw", shape.name)));
         }
@@ -282,6 +282,22 @@ impl Schema {
     }
 }
 
+/// A name as an identifier; it comes from a description, never from data.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("`{name}`")
+}
+
+/// Their names, as they stand in statements.
+pub(crate) fn list(fields: &[Field]) -> String {
+    fields.iter().map(|field| quoted(field.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// The columns that are inserted, in their order.
+pub(crate) fn inserted(shape: &Shape) -> String {
+    let revision = if shape.changes { format!(", {}", quoted(REVISION)) } else { String::new() };
+    list(&shape.fields) + &revision
+}
+
 /// The UTC day of a time column: what tables are cut by, and what a condition must say for days to be left out.
 fn day_of(column: &str) -> String {
     format!("toDate(toDateTime(intDiv({column}, 1000000000), 'UTC'))")
@@ -326,14 +342,14 @@ mod tests {
         let schema = schema("26.9.2.1", Some("both"));
         let all = schema.create();
         let tables = all.iter().filter(|sql| sql.contains("ReplacingMergeTree")).count();
-        assert_eq!(tables, shape::all().count() + 1);
+        assert_eq!(tables, Shape::all().count() + 1);
         assert!(all.iter().all(|sql| sql.contains("ON CLUSTER `both`")));
         let ping: Vec<&String> = all.iter().filter(|sql| sql.contains("ping_raw")).collect();
         assert!(ping[0].contains(
             "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/records/ping_raw', '{replica}', `rev`)"
         ));
         assert!(ping[1].contains("Distributed(`both`, `records`, `ping_raw`, cityHash64(`target`, `time`))"));
-        assert_eq!(schema.rows(shape::ticks()), "`records`.`tick_raw_all`");
+        assert_eq!(schema.rows(Shape::ticks()), "`records`.`tick_raw_all`");
     }
 
     #[test]

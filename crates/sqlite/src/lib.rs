@@ -32,7 +32,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use lock::FolderLock;
 pub use options::{Access, Cancel, Options};
 pub use params::{IntoValue, Params};
-pub use rows::{Rows, from_json, to_json};
+pub use rows::{Rows, distinct_names, from_json, to_json};
 pub use rusqlite;
 pub use rusqlite::types::Value;
 pub use shrink::shrink;

@@ -23,21 +23,27 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Each row as an object. Of columns with the same name, the later ones are numbered: `name_2`.
+    /// Each row as an object, with [`distinct_names`].
     pub fn to_json(&self) -> Vec<serde_json::Map<String, serde_json::Value>> {
-        let mut names: Vec<String> = Vec::with_capacity(self.columns.len());
-        for column in &self.columns {
-            let mut name = column.clone();
-            let mut number = 2;
-            while names.contains(&name) {
-                name = format!("{column}_{number}");
-                number += 1;
-            }
-            names.push(name);
-        }
+        let names = distinct_names(&self.columns);
         let object = |row: &Vec<Value>| names.iter().cloned().zip(row.iter().map(to_json)).collect();
         self.rows.iter().map(object).collect()
     }
+}
+
+/// Of columns with the same name, the later ones are numbered: `name_2`.
+pub fn distinct_names(columns: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(columns.len());
+    for column in columns {
+        let mut name = column.clone();
+        let mut number = 2;
+        while names.contains(&name) {
+            name = format!("{column}_{number}");
+            number += 1;
+        }
+        names.push(name);
+    }
+    names
 }
 
 /// Columns and rows as arrays, which keeps columns of the same name apart.

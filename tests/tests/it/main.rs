@@ -10,6 +10,8 @@ mod demo;
 mod disks;
 mod documented_sql;
 mod dual;
+#[cfg(feature = "duckdb")]
+mod duckdb;
 mod exchange;
 mod floods;
 mod fuzzer;

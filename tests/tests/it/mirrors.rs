@@ -13,21 +13,21 @@ use tallybook_tests::setup::Setup;
 use tallybook_tests::tools::tallybook;
 use tokio::process::Command;
 
-const CATCHES_UP_MAX: Duration = Duration::from_secs(60);
+pub(crate) const CATCHES_UP_MAX: Duration = Duration::from_secs(60);
 const BATCH: u64 = 20;
 
 /// Runs a command of the binary and gives what it said.
-async fn run(arguments: &[&str]) -> Result<Output> {
+pub(crate) async fn run(arguments: &[&str]) -> Result<Output> {
     Ok(Command::new(tallybook()?).args(arguments).env_clear().output().await?)
 }
 
-fn load(client: &Client) -> Load {
+pub(crate) fn load(client: &Client) -> Load {
     Load::start(client, 2, Duration::from_millis(5), move |request| {
         (logs("shop", (0..BATCH).map(|at| log(format!("user {request} paid order {at}"))).collect()), BATCH)
     })
 }
 
-async fn wait_until_followed(client: &Client) -> Result<Value> {
+pub(crate) async fn wait_until_followed(client: &Client) -> Result<Value> {
     let begun = Instant::now();
     loop {
         let mirror = client.api("mirror").await?;
@@ -40,7 +40,7 @@ async fn wait_until_followed(client: &Client) -> Result<Value> {
 }
 
 /// Compares with `tallybook verify`, which must find both the same.
-async fn assert_same(from: &str, to: &str) -> Result<()> {
+pub(crate) async fn assert_same(from: &str, to: &str) -> Result<()> {
     let output = run(&["verify", "--from", from, "--to", to, "--json"]).await?;
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "they differ: {said}\n{}", String::from_utf8_lossy(&output.stderr));
