@@ -4,7 +4,7 @@ import json, os, sqlite3, sys, time
 
 folder, seconds, rows = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 connection = sqlite3.connect(os.path.join(folder, "python.db"), isolation_level=None)
-for pragma in ["page_size = 8192", "journal_mode = WAL", "synchronous = FULL", "cache_size = -16384"]:
+for pragma in ["page_size = 4096", "journal_mode = WAL", "synchronous = FULL", "cache_size = -16384"]:
     connection.execute("PRAGMA " + pragma).fetchall()
 connection.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT NOT NULL, value REAL) STRICT")
 INSERT = "INSERT INTO item (name, value) VALUES (?, ?)"

@@ -18,6 +18,9 @@ struct Options {
     /// How long each rate is measured
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// Rounds, in turns for each way; the best of each rate counts
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
     /// Rows of the bulk insert
     #[arg(long, default_value_t = 500_000)]
     rows: u64,
@@ -37,12 +40,23 @@ const STRIDE: u64 = 7_919;
 const CALLERS: usize = 64;
 
 /// What was measured of one way to use SQLite, a second.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Rates {
     durable: f64,
     written: f64,
     bulk: f64,
     read: f64,
+}
+
+impl Rates {
+    fn best(self, other: Self) -> Self {
+        Self {
+            durable: self.durable.max(other.durable),
+            written: self.written.max(other.written),
+            bulk: self.bulk.max(other.bulk),
+            read: self.read.max(other.read),
+        }
+    }
 }
 
 fn main() -> Result<()> {
@@ -52,18 +66,27 @@ fn main() -> Result<()> {
         None => tempfile::tempdir()?,
     };
     let time = Duration::from_secs_f64(options.seconds);
-    let python = python(folder.path(), &options)?;
-    let bare = bare(&folder.path().join("bare.db"), time, options.rows)?;
-    let path = folder.path().join("engine.db");
-    let engine = Engine::open(&path, EngineOptions::default())?;
-    engine.script(SCHEMA)?;
-    let ours = ours(&engine, time, options.rows)?;
+    let [mut ours, mut bare, mut python] = [Rates::default(); 3];
+    // In turns and each with a new file: a machine that is slower for a while is so for all of them.
+    for round in 0..options.rounds.max(1) {
+        let folder = folder.path().join(round.to_string());
+        std::fs::create_dir(&folder)?;
+        ours = ours.best(measure_engine(&open(&folder.join("engine.db"))?, time, options.rows)?);
+        bare = bare.best(measure_bare(&folder.join("bare.db"), time, options.rows)?);
+        python = python.best(measure_python(&folder, &options)?);
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let engine = open(&folder.path().join("engine.db"))?;
     let together = rate_of(CALLERS, time, |at| engine.execute(INSERT, row(at)).map(|_| ()))?;
     let together_written =
         rate_of(CALLERS, time, |at| engine.with_ack(Ack::Written).execute(INSERT, row(at)).map(|_| ()))?;
     let count = count(&engine)?;
     let read = |at: u64| engine.query(SELECT, key(at, count)).map(|_| ());
-    let (one_core, two_cores) = (rate_of(1, time, read)?, rate_of(2, time, read)?);
+    let (mut one_core, mut two_cores) = (0.0_f64, 0.0_f64);
+    for _ in 0..options.rounds.max(1) {
+        one_core = one_core.max(rate_of(1, time, read)?);
+        two_cores = two_cores.max(rate_of(2, time, read)?);
+    }
 
     let mut table = Table::new();
     table.load_preset(ASCII_MARKDOWN).set_header(["a second", "engine", "bare rusqlite", "Python sqlite3", "asked"]);
@@ -93,6 +116,12 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+fn open(path: &Path) -> Result<Engine> {
+    let engine = Engine::open(path, EngineOptions::default())?;
+    engine.script(SCHEMA)?;
+    Ok(engine)
+}
+
 fn row(at: u64) -> (String, f64) {
     (format!("name {at}"), at as f64 / 2.0)
 }
@@ -106,7 +135,7 @@ fn count(engine: &Engine) -> Result<u64> {
     Ok(count.first().copied().unwrap_or_default().cast_unsigned())
 }
 
-fn ours(engine: &Engine, time: Duration, rows: u64) -> Result<Rates> {
+fn measure_engine(engine: &Engine, time: Duration, rows: u64) -> Result<Rates> {
     let durable = rate_of(1, time, |at| engine.execute(INSERT, row(at)).map(|_| ()))?;
     let writing = engine.with_ack(Ack::Written);
     let written = rate_of(1, time, |at| writing.execute(INSERT, row(at)).map(|_| ()))?;
@@ -120,9 +149,9 @@ fn ours(engine: &Engine, time: Duration, rows: u64) -> Result<Rates> {
 }
 
 /// The same with nothing in between, and a checkpoint where SQLite does one.
-fn bare(path: &Path, time: Duration, rows: u64) -> Result<Rates> {
+fn measure_bare(path: &Path, time: Duration, rows: u64) -> Result<Rates> {
     let connection = Connection::open(path)?;
-    for (pragma, value) in [("page_size", "8192"), ("synchronous", "FULL"), ("cache_size", "-16384")] {
+    for (pragma, value) in [("page_size", "4096"), ("synchronous", "FULL"), ("cache_size", "-16384")] {
         connection.pragma_update(None, pragma, value)?;
     }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
@@ -155,7 +184,7 @@ fn bare(path: &Path, time: Duration, rows: u64) -> Result<Rates> {
     Ok(Rates { durable, written, bulk, read })
 }
 
-fn python(folder: &Path, options: &Options) -> Result<Rates> {
+fn measure_python(folder: &Path, options: &Options) -> Result<Rates> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine.py");
     let mut python = Command::new("python3");
     python.arg(script).arg(folder).args([options.seconds.to_string(), options.rows.to_string()]);

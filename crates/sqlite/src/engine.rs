@@ -99,7 +99,7 @@ impl Opening {
         self.pause = Some(Box::new(pause));
     }
 
-    /// Opens the readers and lets everybody in.
+    /// Lets everybody in.
     pub fn start(self) -> Result<Engine> {
         let Self { path, options, connection, lock, pause } = self;
         let counters: Arc<Counters> = Arc::default();
@@ -108,7 +108,7 @@ impl Opening {
         let wal_stats = wal.stats();
         let controlled = Controlled::new(connection, options.access, Arc::new(AtomicBool::new(false)))?;
         let writer = Writer::new(controlled, wal, pause, lock);
-        let readers = Readers::open(&path, &options, anchor.clone())?;
+        let readers = Readers::new(&path, options.clone(), anchor.clone());
         let core = Arc::new(Core {
             path,
             queue: Queue::new(writer, options.max_waiting),

@@ -3,7 +3,7 @@
 //! A thread asks for the same connection each time, whose cache it has warmed and whose counters are on its core, and for
 //! another one when that is in use: readers that are as many as the connections share nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ const READS_PER_RENEWAL: u32 = 64;
 
 #[derive(Debug)]
 pub(crate) struct Readers {
+    path: PathBuf,
+    options: Options,
     anchor: Arc<Anchor>,
     seats: Box<[Seat]>,
     /// Calls that wait for a connection.
@@ -31,35 +33,47 @@ pub(crate) struct Readers {
     closing: Arc<AtomicBool>,
 }
 
-/// A connection, `None` once it is closed, on cache lines of its own.
+/// Where one connection is, on cache lines of its own.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Seat {
-    connection: Mutex<Option<Controlled>>,
+    connection: Mutex<Place>,
     reads: AtomicU32,
     counters: ReadCounters,
 }
 
+#[derive(Debug)]
+enum Place {
+    /// Nobody has read with it yet: opening all of them would cost a command that is short some milliseconds.
+    Unopened,
+    Open(Controlled),
+    Closed,
+}
+
 impl Readers {
-    pub(crate) fn open(path: &Path, options: &Options, anchor: Arc<Anchor>) -> Result<Self> {
-        let closing = Arc::new(AtomicBool::new(false));
-        let open = |_| {
-            let connection = open_reader(path, options.reader_cache_kib)?;
-            (options.on_open)(&connection)?;
-            let controlled = Controlled::new(connection, options.access, closing.clone())?;
-            let connection = Mutex::new(Some(controlled));
-            Ok(Seat { connection, reads: AtomicU32::new(0), counters: ReadCounters::default() })
+    pub(crate) fn new(path: &Path, options: Options, anchor: Arc<Anchor>) -> Self {
+        let seat = |_| Seat {
+            connection: Mutex::new(Place::Unopened),
+            reads: AtomicU32::new(0),
+            counters: ReadCounters::default(),
         };
-        let seats = (0..options.readers.max(1)).map(open).collect::<rusqlite::Result<_>>()?;
-        Ok(Self {
+        Self {
+            path: path.to_owned(),
             anchor,
-            seats,
+            seats: (0..options.readers.max(1)).map(seat).collect(),
+            options,
             waiting: AtomicUsize::new(0),
             wait: Mutex::default(),
             returned: Condvar::new(),
             closed: AtomicBool::new(false),
-            closing,
-        })
+            closing: Arc::default(),
+        }
+    }
+
+    fn connect(&self) -> Result<Controlled> {
+        let connection = open_reader(&self.path, self.options.reader_cache_kib)?;
+        (self.options.on_open)(&connection)?;
+        Ok(Controlled::new(connection, self.options.access, self.closing.clone())?)
     }
 
     /// A connection of one's own; waits for one.
@@ -95,7 +109,11 @@ impl Readers {
             if self.closed.load(Ordering::SeqCst) {
                 return Err(Error::closed());
             }
-            if let Some(connection) = seat.try_take() {
+            let Some(mut connection) = seat.try_lock() else { continue };
+            if let Place::Unopened = *connection {
+                *connection = Place::Open(self.connect()?);
+            }
+            if let Place::Open(_) = *connection {
                 if seat.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(READS_PER_RENEWAL) {
                     self.anchor.renew();
                 }
@@ -114,7 +132,11 @@ impl Readers {
         let until = Instant::now() + grace;
         loop {
             // Those that are free are closed at once.
-            let in_use = self.seats.iter().filter(|seat| seat.try_lock().map(|mut seat| seat.take()).is_none()).count();
+            let in_use = self
+                .seats
+                .iter()
+                .filter(|seat| seat.try_lock().map(|mut place| *place = Place::Closed).is_none())
+                .count();
             if in_use == 0 {
                 return self.anchor.close();
             }
@@ -134,16 +156,12 @@ impl Readers {
 }
 
 impl Seat {
-    fn try_lock(&self) -> Option<MutexGuard<'_, Option<Controlled>>> {
+    fn try_lock(&self) -> Option<MutexGuard<'_, Place>> {
         match self.connection.try_lock() {
             Ok(connection) => Some(connection),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
-    }
-
-    fn try_take(&self) -> Option<MutexGuard<'_, Option<Controlled>>> {
-        self.try_lock().filter(|connection| connection.is_some())
     }
 }
 
@@ -172,21 +190,27 @@ impl Drop for Waiting<'_> {
 
 /// A connection that goes back into the pool, even when a read panics.
 pub(crate) struct Lent<'r> {
-    connection: Option<MutexGuard<'r, Option<Controlled>>>,
+    connection: Option<MutexGuard<'r, Place>>,
     pub(crate) counters: &'r ReadCounters,
     readers: &'r Readers,
 }
 
 impl Lent<'_> {
     pub(crate) fn get(&mut self) -> &mut Controlled {
-        let connection = self.connection.as_mut().and_then(|connection| connection.as_mut());
-        connection.expect("it is there until it is given back")
+        self.open().expect("it is there until it is given back")
+    }
+
+    fn open(&mut self) -> Option<&mut Controlled> {
+        match self.connection.as_deref_mut() {
+            Some(Place::Open(controlled)) => Some(controlled),
+            _ => None,
+        }
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if let Some(controlled) = self.connection.as_mut().and_then(|connection| connection.as_mut())
+        if let Some(controlled) = self.open()
             && !controlled.connection.is_autocommit()
         {
             // The caller left a transaction open. It only read: nothing is lost, and nothing can be done if this fails.

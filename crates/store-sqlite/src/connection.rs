@@ -21,7 +21,14 @@ pub(crate) fn open_writer(path: &std::path::Path) -> rusqlite::Result<Connection
     Ok(connection)
 }
 
+/// With 4096, a flush that touches keys all over the catalogue costs a fifth more.
+const PAGE_BYTES: u32 = 8_192;
+
 /// How the main database is opened.
 pub(crate) fn options() -> tallybook_sqlite::Options {
-    tallybook_sqlite::Options { on_open: functions::register, ..tallybook_sqlite::Options::default() }
+    tallybook_sqlite::Options {
+        page_bytes: PAGE_BYTES,
+        on_open: functions::register,
+        ..tallybook_sqlite::Options::default()
+    }
 }
