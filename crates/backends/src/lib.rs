@@ -14,6 +14,7 @@ use tallybook_store_postgres::{PostgresOptions, PostgresStore};
 use tallybook_store_sqlite::{SqliteOptions, SqliteStore};
 
 pub use place::Place;
+pub use tallybook_store_postgres::{DeadRows, PostgresState, Replica, Slot, Transaction};
 
 /// A primary backend, as `USE_DB` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,23 @@ pub struct Config {
     pub holder: String,
 }
 
+/// What the server of [`Backend::Postgres`] says of itself; nothing is changed there.
+///
+/// # Errors
+/// As those of [`open`].
+pub async fn postgres_state(database_url: Option<&str>) -> Result<PostgresState> {
+    PostgresState::look(needed(database_url)?).await
+}
+
+fn needed(database_url: Option<&str>) -> Result<&str> {
+    database_url.ok_or_else(|| {
+        Error::invalid(
+            "opening the store",
+            "USE_DB=postgres needs DATABASE_URL, such as postgres://user:password@host:5432/database",
+        )
+    })
+}
+
 /// Opens the store and brings its schema up to date.
 ///
 /// # Errors
@@ -78,12 +96,7 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Store>> {
     match config.use_db {
         Backend::Memory => Ok(Arc::new(MemoryStore::new())),
         Backend::Postgres => {
-            let url = config.database_url.as_deref().ok_or_else(|| {
-                Error::invalid(
-                    "opening the store",
-                    "USE_DB=postgres needs DATABASE_URL, such as postgres://user:password@host:5432/database",
-                )
-            })?;
+            let url = needed(config.database_url.as_deref())?;
             Ok(Arc::new(PostgresStore::open(url, PostgresOptions::default()).await?))
         }
         Backend::Sqlite => {

@@ -67,12 +67,11 @@ fn rules_of_databases(text: &str) -> Result<RulesOfDatabases, String> {
         let refused = || format!("`{part}` is not a database with a number or a time, such as shop=30 or shop=90d");
         let (name, value) = part.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(refused)?;
         let rule = rules.entry(name.to_owned()).or_default();
-        match at_least_one(value) {
-            Ok(count) => rule.count = Some(count),
-            Err(_) => {
-                let age = humantime::parse_duration(value).ok().filter(|age| !age.is_zero());
-                rule.age = Some(age.ok_or_else(refused)?);
-            }
+        if let Ok(count) = at_least_one(value) {
+            rule.count = Some(count);
+        } else {
+            let age = humantime::parse_duration(value).ok().filter(|age| !age.is_zero());
+            rule.age = Some(age.ok_or_else(refused)?);
         }
     }
     Ok(rules)

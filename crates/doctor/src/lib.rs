@@ -6,6 +6,7 @@ mod backups;
 mod databases;
 mod finding;
 mod machine;
+mod mirror;
 mod optimize;
 mod runs;
 mod ticks;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use finding::{Finding, Report, Severity};
+pub use mirror::{Mirror, examine as examine_mirror};
 pub use optimize::{Optimized, optimize};
 pub use runs::examine as examine_runs;
 

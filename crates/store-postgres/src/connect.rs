@@ -27,12 +27,12 @@ const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(30);
 const SESSION: &str = "-c plan_cache_mode=force_generic_plan -c jit=off -c lock_timeout=30s \
     -c idle_in_transaction_session_timeout=60s -c statement_timeout=60s -c client_min_messages=warning";
 
-mod migrations {
+pub(crate) mod migrations {
     refinery::embed_migrations!("../../migrations/postgres");
 }
 
-/// See [`PostgresStore::open`].
-pub(crate) async fn open(url: &str, options: &PostgresOptions) -> Result<PostgresStore> {
+/// What a URL asks for, and how the server is to prove who it is.
+pub(crate) fn configured(url: &str) -> Result<(Config, tls::Connector)> {
     let (url, verification) = tls::verification(url)?;
     let mut config: Config = url.parse().map_err(|_| {
         // The driver's message may quote a part of the URL, and so of the password.
@@ -47,10 +47,27 @@ pub(crate) async fn open(url: &str, options: &PostgresOptions) -> Result<Postgre
     if config.get_application_name().is_none() {
         config.application_name("tallybook");
     }
-    let tls = tls::connector(verification)?;
+    Ok((config, tls::connector(verification)?))
+}
 
+/// The server's address and the database, for people.
+pub(crate) fn place(config: &Config) -> String {
+    format!("{}/{}", address(config), config.get_dbname().unwrap_or_default())
+}
+
+/// One connection by itself, which ends with the client.
+pub(crate) async fn connect_once(config: &Config, tls: tls::Connector) -> Result<Client> {
+    let (client, connection) = config.connect(tls).await.map_err(|error| cannot_connect(config, error))?;
+    // Its error is the client's.
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// See [`PostgresStore::open`].
+pub(crate) async fn open(url: &str, options: &PostgresOptions) -> Result<PostgresStore> {
+    let (config, tls) = configured(url)?;
     let version = prepare(&config, &tls).await?;
-    let place = format!("{}/{}", address(&config), config.get_dbname().unwrap_or_default());
+    let place = place(&config);
     let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Verified });
     let pool = Pool::builder(manager)
         .max_size(options.max_connections)
@@ -89,7 +106,8 @@ async fn prepare(config: &Config, tls: &tls::Connector) -> Result<String> {
     migrated.map(|()| version)
 }
 
-async fn check_server(client: &Client) -> Result<String> {
+/// The server's version, where it is one that works.
+pub(crate) async fn check_server(client: &Client) -> Result<String> {
     let number: u32 = setting(client, "server_version_num").await?.parse().unwrap_or_default();
     let version = setting(client, "server_version").await?;
     if number < OLDEST_VERSION {

@@ -16,6 +16,7 @@ mod prune;
 mod rows;
 mod select;
 mod sql;
+mod state;
 mod ticks;
 mod tls;
 
@@ -31,6 +32,8 @@ use tallybook_core::{
 
 use crate::partitions::Partitions;
 use crate::ticks::Names;
+
+pub use state::{DeadRows, PostgresState, Replica, Slot, Transaction};
 
 /// Limits of a [`PostgresStore`].
 #[derive(Clone, Debug)]

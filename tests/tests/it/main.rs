@@ -8,6 +8,7 @@ mod commands;
 mod crashes;
 mod demo;
 mod disks;
+mod doctor;
 mod documented_sql;
 mod dual;
 #[cfg(feature = "duckdb")]

@@ -4,6 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::Value;
+use tallybook_doctor::{Mirror, examine_mirror};
+use tallybook_mirror::Status;
 use utoipa::IntoParams;
 
 use super::Api;
@@ -31,8 +33,13 @@ pub(crate) async fn get(State(api): State<Api>, Params(filter): Params<DoctorFil
     let options = api.doctor.clone().ok_or_else(missing)?;
     // It reads whole tables, as other scans do.
     let permit = api.scans.clone().acquire_owned().await.map_err(|_| ApiError::unavailable("stopping"))?;
+    let mirror = api.mirror.as_ref().map(tallybook_mirror::Mirror::status);
     let examined = tokio::task::spawn_blocking(move || {
-        let report = tallybook_doctor::examine(&tallybook_doctor::Options { full: filter.full, ..options });
+        let mut report = tallybook_doctor::examine(&tallybook_doctor::Options { full: filter.full, ..options });
+        if let Some(Status { target, state, lag, last_error, .. }) = mirror {
+            let last_error = last_error.as_ref().map(|last| &*last.error);
+            examine_mirror(Mirror { target: &target, state: state.as_str(), lag, last_error }, &mut report);
+        }
         drop(permit);
         serde_json::to_value(report)
     });

@@ -1,5 +1,8 @@
 //! `tallybook doctor` and `tallybook optimize`.
 
+mod mirror;
+mod postgres;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -7,7 +10,7 @@ use bytesize::ByteSize;
 use clap::Parser;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::ProgressBar;
-use tallybook_backends::{Backend, Config};
+use tallybook_backends::Backend;
 use tallybook_doctor::{Options, Report, Severity, examine, examine_runs};
 
 use crate::settings::Settings;
@@ -45,20 +48,20 @@ pub(crate) fn options(settings: &Settings, full: bool) -> Options {
 /// Looks at everything, says what is wrong, and ends with 0, 1 or 2.
 pub(crate) fn run(command: &DoctorCommand) -> Result<ExitCode> {
     let settings = &command.settings;
-    let mut report = match settings.use_db {
-        Backend::Sqlite => examine(&options(settings, command.full)),
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut report = Report::default();
+    match settings.use_db {
+        Backend::Sqlite => report = examine(&options(settings, command.full)),
         Backend::Postgres => {
-            let mut report = postgres(settings)?;
+            runtime.block_on(postgres::look(settings, &mut report));
             examine_runs(&settings.data_dir, &mut report);
-            report
         }
         Backend::Memory => {
-            let mut report = Report::default();
             let meaning = "nothing outlives the process";
             report.bad(Severity::Warning, "store", "USE_DB=memory", meaning, "USE_DB=sqlite tallybook serve");
-            report
         }
-    };
+    }
+    runtime.block_on(mirror::look(settings, &mut report));
     look_at_settings(settings, &mut report);
     if command.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -83,43 +86,6 @@ fn look_at_settings(settings: &Settings, report: &mut Report) {
     } else {
         report.ok("settings", "closed to other machines, or with a token; nothing is dropped");
     }
-}
-
-fn postgres(settings: &Settings) -> Result<Report> {
-    let mut report = Report::default();
-    let config = Config {
-        use_db: settings.use_db,
-        data_dir: settings.data_dir.clone(),
-        database_url: settings.database_url.clone(),
-        holder: "tallybook doctor".to_owned(),
-    };
-    tokio::runtime::Runtime::new()?.block_on(async {
-        match tallybook_backends::open(&config).await {
-            Ok(store) => {
-                report.ok(
-                    "database",
-                    format!("PostgreSQL {} answers, with the schema of this binary", store.info().version),
-                );
-                if let Err(error) = store.close().await {
-                    report.bad(
-                        Severity::Warning,
-                        "database",
-                        error.to_string(),
-                        "it did not close well",
-                        "see its log",
-                    );
-                }
-            }
-            Err(error) => report.bad(
-                Severity::Critical,
-                "database",
-                error.to_string(),
-                "nothing can be written or read",
-                "check DATABASE_URL, and that PostgreSQL runs: pg_isready",
-            ),
-        }
-    });
-    Ok(report)
 }
 
 fn print(report: &Report) {
