@@ -5,7 +5,7 @@ use std::{env, ffi::OsString};
 use anyhow::{Result, bail};
 use cargo_metadata::Metadata;
 
-use crate::{checkout::Checkout, clickhouse, command::run as run_command, postgres::Cluster};
+use crate::{checkout::Checkout, clickhouse, command::run as run_command, duckdb, postgres::Cluster};
 
 const PACKAGE: &str = "tallybook-benches";
 /// The benchmarks that need a PostgreSQL.
@@ -26,8 +26,12 @@ pub(crate) fn run(checkout: &Checkout, words: &[OsString]) -> Result<()> {
     };
     // A build of its own: together with the benchmark it would get the benchmark's features as well.
     run_command(&mut checkout.cargo(["build", "--release", "--package", "tallybook"]))?;
-    let arguments = ["run", "--release", "--package", PACKAGE, "--bin", name, "--"];
-    let mut benchmark = checkout.cargo(arguments);
+    let into_duckdb = env::var_os(MIRROR_URL).is_some_and(|url| url.to_string_lossy().starts_with("duckdb:"));
+    if into_duckdb {
+        duckdb::fetch(checkout)?;
+    }
+    let mut benchmark = checkout.cargo(["run", "--release", "--package", PACKAGE, "--bin", name]);
+    benchmark.args(into_duckdb.then_some("--features=duckdb")).arg("--");
     benchmark.args(args).env("TALLYBOOK_BIN", checkout.server("release"));
     // Compared with PostgreSQL as it comes, unless a database is named.
     let needs_one = WITH_POSTGRES.contains(&name.as_str()) && env::var_os(DATABASE_URL).is_none();

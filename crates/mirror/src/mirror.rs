@@ -105,7 +105,7 @@ impl Mirror {
         self.shared.status()
     }
 
-    /// Rests until [`Mirror::resume`]; the page that is on its way is still kept.
+    /// Rests until [`Mirror::resume`], and lets go of what follows; the page that is on its way is still kept.
     pub fn pause(&self) {
         self.shared.orders.send_modify(|orders| orders.paused = true);
     }

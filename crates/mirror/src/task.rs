@@ -67,6 +67,8 @@ impl Task {
                 break;
             }
             if orders.paused {
+                // Others may look at it meanwhile: a file belongs to whoever has it open.
+                self.let_go().await;
                 self.shared.set_state(State::Paused);
                 self.shared.behind_since(Instant::now());
                 self.ordered().await;
@@ -97,12 +99,16 @@ impl Task {
                 }
             }
         }
+        self.let_go().await;
+        self.shared.set_state(State::Stopped);
+    }
+
+    async fn let_go(&mut self) {
         if let Some(follower) = self.follower.take()
             && let Err(error) = follower.release().await
         {
             tracing::warn!(%error, "the mirror could not be closed");
         }
-        self.shared.set_state(State::Stopped);
     }
 
     /// Follows to the end, or to the next order.

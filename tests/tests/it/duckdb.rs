@@ -208,6 +208,13 @@ async fn percentiles_and_windows_are_answered_over_the_mirror_and_over_sealed_da
     let recent = "SELECT count(*) AS n FROM tick WHERE time > now() - INTERVAL 1 DAY";
     assert_eq!(query(&setup, &["--file", &file, recent]).await?, [json!({ "n": 0 })]);
 
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/duckdb.md"))?;
+    let documented: Vec<&str> = page.split("```sql\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    ensure!(documented.len() >= 4, "questions are documented");
+    for sql in documented.iter().flat_map(|block| block.split(';')) {
+        query(&setup, &["--file", &file, sql]).await.with_context(|| sql.to_owned())?;
+    }
+
     // The mirror cannot be changed, and what is wrong with a question is told with its place.
     let said = setup.run(&["query", "--file", &file, "DELETE FROM tick_raw"]).await?;
     ensure!(said.code == Some(1) && said.err.contains("read-only"), "{said:?}");
