@@ -43,8 +43,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             readers: std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)),
-            // A log that starts over soon is a short file, whose room is there already when it is written to again.
-            wal: WalLimits { passive_bytes: 8 << 20, truncate_bytes: 64 << 20 },
+            // A log that starts over soon is a short file, whose room is there already when it is written to again. It is as
+            // long as SQLite has it by itself.
+            wal: WalLimits { passive_bytes: 4 << 20, truncate_bytes: 64 << 20 },
             lock_note: Some(String::new()),
             max_waiting: 1_024,
             max_rows: 1_000_000,
