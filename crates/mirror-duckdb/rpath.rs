@@ -7,7 +7,9 @@ fn main() {
     let Some(folder) = std::env::var_os("DUCKDB_LIB_DIR").filter(|folder| is_unix && !folder.is_empty()) else {
         return;
     };
-    for place in [folder.to_string_lossy().as_ref(), "$ORIGIN"] {
+    let is_apple = std::env::var_os("CARGO_CFG_TARGET_VENDOR").is_some_and(|vendor| vendor == "apple");
+    let beside = if is_apple { "@loader_path" } else { "$ORIGIN" };
+    for place in [folder.to_string_lossy().as_ref(), beside] {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{place}");
     }
 }

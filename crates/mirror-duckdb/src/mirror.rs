@@ -199,16 +199,25 @@ impl Follower for DuckDbMirror {
     }
 
     async fn cursor(&self, primary: StoreId) -> Result<Cursor> {
-        if let Some(cursor) = self.file.lock().await.cursor_as_left(primary) {
-            return cursor;
-        }
-        let known = self.in_file(|file| {
+        let was_open = {
+            let file = self.file.lock().await;
+            if let Some(cursor) = file.cursor_as_left(primary) {
+                return cursor;
+            }
+            file.open.is_some()
+        };
+        let known = self.in_file(move |file| {
             // Somebody has removed it; what is open is a file that no one can find any more.
             if Stamp::of(&file.path).is_none() {
                 file.open = None;
                 file.open().map_err(|reason| reason.into_error(&file.path))?;
             }
-            following(file.connection()?)
+            let known = following(file.connection()?)?;
+            if !was_open {
+                // There may be nothing to keep.
+                file.close();
+            }
+            Ok(known)
         });
         resume(known.await?, primary)
     }
@@ -239,7 +248,9 @@ impl Follower for DuckDbMirror {
             file.in_transaction(|connection| {
                 make_anew(connection).map_err(|failure| failed(FOLLOWING, &failure))?;
                 remember(connection, primary, &Cursor::START)
-            })
+            })?;
+            file.close();
+            Ok(())
         })
         .await
     }
