@@ -21,6 +21,8 @@ use crate::schema::{self, FINGERPRINT, STATE};
 pub(crate) const FOLLOWING: &str = "following a primary into DuckDB";
 /// Whoever reads the file keeps it for so long at most, until that counts as a failure.
 const HELD_MAX: Duration = Duration::from_secs(60);
+/// The same for the first look at it: whoever waits for that, such as the start of a server, is not kept from going on.
+const HELD_AT_FIRST_MAX: Duration = Duration::from_secs(1);
 /// The time between two tries.
 const HELD_LOOK: Duration = Duration::from_millis(50);
 
@@ -55,7 +57,7 @@ impl DuckDbMirror {
         let file = File { path: path.to_owned(), open: None, left: None };
         let mut mirror = Self { place: path.to_owned(), version: String::new(), file: Arc::new(Mutex::new(file)) };
         mirror.version = mirror
-            .in_file(|file| {
+            .in_file_within(HELD_AT_FIRST_MAX, |file| {
                 let version = file.connection()?.version().map_err(|failure| failed(OPENING, &failure))?;
                 file.close();
                 Ok(version.trim_start_matches('v').to_owned())
@@ -70,6 +72,14 @@ impl DuckDbMirror {
         &self,
         work: impl FnOnce(&mut File) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.in_file_within(HELD_MAX, work).await
+    }
+
+    async fn in_file_within<T: Send + 'static>(
+        &self,
+        held_max: Duration,
+        work: impl FnOnce(&mut File) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let begun = Instant::now();
         let mut file = self.file.clone().lock_owned().await;
         loop {
@@ -77,7 +87,7 @@ impl DuckDbMirror {
             (file, opened) = blocking(file, File::open).await?;
             match opened {
                 Ok(()) => break,
-                Err(NotOpen::Held(_)) if begun.elapsed() < HELD_MAX => sleep(HELD_LOOK).await,
+                Err(NotOpen::Held(_)) if begun.elapsed() < held_max => sleep(HELD_LOOK).await,
                 Err(reason) => return Err(reason.into_error(&self.place)),
             }
         }
