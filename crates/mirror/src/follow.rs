@@ -4,12 +4,19 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tallybook_core::{Changes, Cursor, Error, ErrorKind, Follower, Result, Store};
-use tokio::time::{Instant, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::pages::PageLength;
 
 /// A follower that keeps no page within this time is taken for lost.
 const PAGE_MAX_WAIT: Duration = Duration::from_secs(120);
+
+/// While its primary takes writes, a follower that is behind rests for so many times what a page took: it has a quarter of the
+/// time, which is what keeps its cost to the primary in bounds on a machine that both share.
+const REST_PER_PAGE: u32 = 3;
+/// The longest rest, in which an order waits.
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// What was kept so far, since the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +53,8 @@ pub(crate) struct Step<'a> {
     pub(crate) more: bool,
 }
 
-/// Follows `primary` until nothing more waits. While a page is kept, the next one is read.
+/// Follows `primary` until nothing more waits. While a page is kept, the next one is read. `wakes` changes with each commit of
+/// the primary, where it is one that others write to and that must not be slowed down.
 ///
 /// # Errors
 /// What the one or the other answered; a later run goes on from where the follower is.
@@ -55,6 +63,7 @@ pub(crate) async fn run(
     follower: &dyn Follower,
     length: &mut PageLength,
     progress: &mut Progress,
+    mut wakes: Option<watch::Receiver<u64>>,
     mut look: impl FnMut(Step<'_>) -> ControlFlow<()> + Send,
 ) -> Result<Run> {
     let id = primary.info().id;
@@ -69,6 +78,7 @@ pub(crate) async fn run(
         length.learn(&page);
         let (rows, ticks, next, more) = (changes.len() as u64, ticks.len() as u64, next.clone(), *more);
         let reading_at = Instant::now();
+        wakes.iter_mut().for_each(watch::Receiver::mark_unchanged);
         let read = async { if more { Some(primary.changes(&next, length.rows()).await) } else { None } };
         let (kept, read) = tokio::join!(in_time(follower.absorb(id, &cursor, page)), read);
         kept?;
@@ -78,6 +88,10 @@ pub(crate) async fn run(
         cursor = next;
         if look(Step { progress, cursor: &cursor, more }).is_break() {
             return Ok(Run::Interrupted);
+        }
+        let primary_is_busy = wakes.as_ref().is_some_and(|wakes| wakes.has_changed().unwrap_or(false));
+        if more && primary_is_busy {
+            sleep((reading_at.elapsed() * REST_PER_PAGE).min(REST_MAX)).await;
         }
         match read {
             None => return Ok(Run::CaughtUp(read_at)),

@@ -26,7 +26,7 @@ pub async fn move_all(
     let (mut length, mut progress) = (PageLength::new(), Progress::default());
     let (mut backoff, mut failures, mut kept) = (Backoff::new(), 0, 0);
     loop {
-        let ended = run(primary, follower, &mut length, &mut progress, |step| {
+        let ended = run(primary, follower, &mut length, &mut progress, None, |step| {
             look(step.progress, None);
             ControlFlow::Continue(())
         });

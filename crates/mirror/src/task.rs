@@ -120,7 +120,7 @@ impl Task {
             self.rebuilds = orders.rebuilds;
             self.shared.began_anew();
         }
-        let Self { primary, shared, orders, length, progress, .. } = self;
+        let Self { primary, shared, orders, length, progress, wakes, .. } = self;
         let mut counted = Instant::now();
         let mut count_at: Option<Cursor> = None;
         let ended = loop {
@@ -133,7 +133,7 @@ impl Task {
                 let changed = orders.has_changed().unwrap_or(true);
                 if changed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            let ended = run(&**primary, &*follower, length, progress, look).await?;
+            let ended = run(&**primary, &*follower, length, progress, Some(wakes.clone()), look).await?;
             let Some(cursor) = count_at.take() else { break ended };
             // For people: a count that fails or takes long is left out.
             if let Ok(Ok(records)) = timeout(COUNT_MAX_WAIT, primary.behind(&cursor)).await {
