@@ -28,6 +28,9 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("inserts_cut_in_the_middle_lead_to_the_same", |engine| {
         Box::pin(inserts_cut_in_the_middle_lead_to_the_same(engine))
     }),
+    ("the_queries_of_the_documentation_are_answered", |engine| {
+        Box::pin(the_queries_of_the_documentation_are_answered(engine))
+    }),
     ("what_cannot_be_is_one_clear_sentence", |engine| Box::pin(what_cannot_be_is_one_clear_sentence(engine))),
 ];
 
@@ -129,6 +132,26 @@ async fn bars_of_hours_and_days_are_not_changed_by_a_page_that_comes_again(engin
     assert_eq!(found, "1.5\t1.75\t1.25\t1.75\t1.6\t2\t3\n1\t1\t1\t1\t1\t1\t1\n");
     let found = mirror.ask(&format!("SELECT {columns} FROM {{tick_day}}")).await.expect("it answers");
     assert_eq!(found, "1.5\t1.75\t1\t1\t1.6\t1\t4\n");
+}
+
+async fn the_queries_of_the_documentation_are_answered(engine: Engine) {
+    let database = Database::new(&engine);
+    let mirror = database.mirror().await.expect("the mirror opens");
+    let page = include_str!("../../../../docs/clickhouse.md");
+    let blocks = page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let queries = blocks.flat_map(|block| block.split(';')).map(str::trim).filter(|query| !query.is_empty());
+    let mut asked = 0;
+    for query in queries {
+        let mut words: Vec<String> = query.split_whitespace().map(str::to_owned).collect();
+        for at in 1..words.len() {
+            if words[at - 1] == "FROM" {
+                words[at] = format!("{{{}}}", words[at]);
+            }
+        }
+        mirror.ask(&words.join(" ")).await.unwrap_or_else(|error| panic!("{query}\n{error}"));
+        asked += 1;
+    }
+    assert!(asked >= 6, "{asked} queries were found");
 }
 
 async fn a_wiped_mirror_is_filled_anew(engine: Engine) {
