@@ -71,8 +71,14 @@ fn main() -> Result<()> {
     for round in 0..options.rounds.max(1) {
         let folder = folder.path().join(round.to_string());
         std::fs::create_dir(&folder)?;
-        ours = ours.best(measure_engine(&open(&folder.join("engine.db"))?, time, options.rows)?);
-        bare = bare.best(measure_bare(&folder.join("bare.db"), time, options.rows)?);
+        let (engine, connection) = (open(&folder.join("engine.db"))?, open_bare(&folder.join("bare.db"))?);
+        let [durable, written] = inserts_in_turns(&engine, &connection, time)?;
+        let (of_engine, of_bare) =
+            (rows_of_engine(&engine, time, options.rows)?, rows_of_bare(&connection, time, options.rows)?);
+        ours = ours.best(Rates { durable: durable[0], written: written[0], ..of_engine });
+        bare = bare.best(Rates { durable: durable[1], written: written[1], ..of_bare });
+        engine.shutdown()?;
+        drop(connection);
         python = python.best(measure_python(&folder, &options)?);
         std::fs::remove_dir_all(&folder)?;
     }
@@ -135,35 +141,55 @@ fn count(engine: &Engine) -> Result<u64> {
     Ok(count.first().copied().unwrap_or_default().cast_unsigned())
 }
 
-fn measure_engine(engine: &Engine, time: Duration, rows: u64) -> Result<Rates> {
-    let durable = rate_of(1, time, |at| engine.execute(INSERT, row(at)).map(|_| ()))?;
-    let writing = engine.with_ack(Ack::Written);
-    let written = rate_of(1, time, |at| writing.execute(INSERT, row(at)).map(|_| ()))?;
+/// Slices of a rate that is measured in turns.
+const SLICES: u32 = 10;
+
+/// Single inserts of the engine and of bare rusqlite, durable and written, a slice of each in turns: what the disk does
+/// meanwhile, it does to both.
+fn inserts_in_turns(engine: &Engine, bare: &Connection, time: Duration) -> Result<[[f64; 2]; 2]> {
+    let insert = |at: u64| -> Result<()> {
+        let (name, value) = row(at);
+        bare.prepare_cached(INSERT)?.execute(params![name, value])?;
+        Ok(())
+    };
+    let mut rates = [[0.0; 2]; 2];
+    for (rates, (ack, synchronous)) in rates.iter_mut().zip([(Ack::Durable, "FULL"), (Ack::Written, "NORMAL")]) {
+        bare.pragma_update(None, "synchronous", synchronous)?;
+        let engine = engine.with_ack(ack);
+        for _ in 0..SLICES {
+            rates[0] += alone(time / SLICES, |at| Ok(engine.execute(INSERT, row(at)).map(|_| ())?))?;
+            rates[1] += alone(time / SLICES, insert)?;
+        }
+        for rate in rates {
+            *rate /= f64::from(SLICES);
+        }
+    }
+    Ok(rates)
+}
+
+fn rows_of_engine(engine: &Engine, time: Duration, rows: u64) -> Result<Rates> {
     let sets: Vec<Params> = (0..rows).map(|at| row(at).into()).collect();
     let started = Instant::now();
     engine.execute_many(INSERT, sets)?;
     let bulk = rows as f64 / started.elapsed().as_secs_f64();
     let count = count(engine)?;
     let read = rate_of(1, time, |at| engine.query(SELECT, key(at, count)).map(|_| ()))?;
-    Ok(Rates { durable, written, bulk, read })
+    Ok(Rates { bulk, read, ..Rates::default() })
 }
 
-/// The same with nothing in between, and a checkpoint where SQLite does one.
-fn measure_bare(path: &Path, time: Duration, rows: u64) -> Result<Rates> {
+/// Nothing in between, and a checkpoint where SQLite does one.
+fn open_bare(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     for (pragma, value) in [("page_size", "4096"), ("synchronous", "FULL"), ("cache_size", "-16384")] {
         connection.pragma_update(None, pragma, value)?;
     }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.execute_batch(SCHEMA)?;
-    let insert = |at: u64| -> Result<()> {
-        let (name, value) = row(at);
-        connection.prepare_cached(INSERT)?.execute(params![name, value])?;
-        Ok(())
-    };
-    let durable = alone(time, insert)?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    let written = alone(time, insert)?;
+    Ok(connection)
+}
+
+fn rows_of_bare(connection: &Connection, time: Duration, rows: u64) -> Result<Rates> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
     let sets: Vec<_> = (0..rows).map(row).collect();
     let started = Instant::now();
     connection.execute_batch("BEGIN")?;
@@ -181,7 +207,7 @@ fn measure_bare(path: &Path, time: Duration, rows: u64) -> Result<Rates> {
         }
         Ok(())
     })?;
-    Ok(Rates { durable, written, bulk, read })
+    Ok(Rates { bulk, read, ..Rates::default() })
 }
 
 fn measure_python(folder: &Path, options: &Options) -> Result<Rates> {
