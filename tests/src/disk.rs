@@ -56,6 +56,17 @@ impl SmallDisk {
         }
     }
 
+    /// Takes all the room but the last `kib`.
+    ///
+    /// # Errors
+    /// When writing fails for another reason than that the disk is full.
+    pub fn fill_but(&self, kib: u64) -> Result<()> {
+        self.fill()?;
+        let filler = OpenOptions::new().write(true).open(self.filler())?;
+        let taken = filler.metadata()?.len();
+        Ok(filler.set_len(taken.saturating_sub(kib * 1024))?)
+    }
+
     /// Gives back the room that [`Self::fill`] took.
     ///
     /// # Errors

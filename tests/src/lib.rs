@@ -2,6 +2,7 @@
 //! clients do, and hurts it as the world does.
 
 pub mod answer;
+pub mod clickhouse;
 pub mod clock;
 pub mod command;
 pub mod disk;

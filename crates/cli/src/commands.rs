@@ -150,6 +150,9 @@ impl Starter {
         run.args(named.tags.iter().map(|(key, value)| format!("--tag={key}={value}")));
         run.args(named.env_allow.iter().map(|variable| format!("--env-allow={variable}")));
         run.arg("--").args(&named.command);
+        for secret in settings::secret_variables() {
+            run.env_remove(secret);
+        }
         run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         run
     }
@@ -203,6 +206,7 @@ impl Commands for Starter {
         if running.executions.len() >= self.at_once {
             return Err(NotStarted::TooMany(self.at_once));
         }
+        self.spool().try_out(&id).map_err(NotStarted::NotRecorded)?;
         let mut child = self.run(name, command, &id).spawn()?;
         running.executions.insert(id.clone());
         let (running, execution) = (self.running.clone(), id.clone());

@@ -1,5 +1,6 @@
 //! The settings: flags, environment, `tallybook.toml` and defaults, in this order, all checked by one parser.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,8 +16,6 @@ use crate::commands;
 
 /// The file that is read when no other is named.
 pub(crate) const DEFAULT_FILE: &str = "tallybook.toml";
-/// The settings whose values are never shown.
-const SECRETS: &[&str] = &["api_token", "database_url", "mirror_url"];
 
 /// Everything `serve` can be told. The name of a setting in the environment is its flag in capitals; in
 /// `tallybook.toml` it is its flag with `_` for `-`.
@@ -296,6 +295,13 @@ fn known_settings() -> Vec<Arg> {
     Settings::augment_args(Command::new("settings")).get_arguments().cloned().collect()
 }
 
+/// The variables of the environment whose values are secret: those whose values no help shows.
+pub(crate) fn secret_variables() -> Vec<OsString> {
+    let settings = known_settings();
+    let secret = settings.iter().filter(|arg| arg.is_hide_env_values_set());
+    secret.filter_map(|arg| arg.get_env().map(ToOwned::to_owned)).collect()
+}
+
 /// Every setting as `matches` has it, and where it came from.
 ///
 /// # Errors
@@ -316,7 +322,7 @@ pub(crate) fn resolve(matches: &ArgMatches, file: Option<&Path>) -> Result<Vec<R
         };
         let raw =
             matches.get_raw(id).and_then(|mut values| values.next()).map(|value| value.to_string_lossy().into_owned());
-        let value = if SECRETS.contains(&id) { raw.map(|_| "********".to_owned()) } else { raw };
+        let value = if arg.is_hide_env_values_set() { raw.map(|_| "********".to_owned()) } else { raw };
         Resolved { name: id.to_owned(), value, source }
     });
     let commands = commands.iter().map(|(name, command)| Resolved {
@@ -371,10 +377,11 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_never_shown() -> Result<()> {
+    fn secrets_are_never_shown() -> Result<()> {
         let (settings, resolved) = parse("api_token = \"hunter2\"", &[])?;
         assert_eq!(settings.api_token.as_deref(), Some("hunter2"));
         assert!(!format!("{resolved:?}").contains("hunter2"));
+        assert_eq!(secret_variables(), ["DATABASE_URL", "MIRROR_URL", "API_TOKEN"]);
         Ok(())
     }
 }

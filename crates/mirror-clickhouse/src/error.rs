@@ -14,7 +14,7 @@ mod code {
     pub(super) const DATABASE_ACCESS_DENIED: u32 = 291;
     pub(super) const ACCESS_DENIED: u32 = 497;
     pub(super) const AUTHENTICATION_FAILED: u32 = 516;
-    /// Time, memory, disk, connections, parts: later there may be more of it.
+    /// Time, memory, room, connections, parts: later there may be more of it.
     pub(super) const SCARCE: [u32; 14] = [159, 201, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 319, 999];
 }
 
@@ -26,6 +26,7 @@ pub(crate) fn failed(operation: &'static str, failure: Failure) -> Error {
                 Some(code) if code::SCARCE.contains(&code) || is_lost(code) || is_forbidden(code) => {
                     ErrorKind::Unavailable
                 }
+                Some(_) if is_disk_full(said) => ErrorKind::Unavailable,
                 Some(_) => ErrorKind::Internal,
                 // A proxy in front of it, or an answer that was cut off.
                 None => ErrorKind::Unavailable,
@@ -83,6 +84,12 @@ fn is_forbidden(code: u32) -> bool {
     matches!(code, code::READONLY | code::ACCESS_DENIED | code::AUTHENTICATION_FAILED | code::WRONG_PASSWORD)
 }
 
+/// The number is that of whatever was done to a file; only what the system said is the same everywhere.
+fn is_disk_full(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    ["no space left on device", "disk quota exceeded"].iter().any(|full| said.contains(full))
+}
+
 /// `Code: 60. DB::Exception: …` or, older, `Code: 60, e.displayText() = …`.
 fn code_in(said: &str) -> Option<u32> {
     let digits = said.split_once("Code: ")?.1;
@@ -109,6 +116,10 @@ mod tests {
         assert_eq!(kind("Code: 252. DB::Exception: Too many parts"), ErrorKind::Unavailable);
         assert_eq!(kind("Code: 60, e.displayText() = DB::Exception: Table m.t doesn't exist."), ErrorKind::Unavailable);
         assert_eq!(kind("Code: 47. DB::Exception: Missing columns"), ErrorKind::Internal);
+        let full = "Code: 75, e.displayText() = DB::ErrnoException: Cannot write to file /data/primary.idx, errno: 28, \
+                    strerror: No space left on device";
+        assert_eq!(kind(full), ErrorKind::Unavailable);
+        assert_eq!(kind("Code: 1000. File access error: no space left on device: /data"), ErrorKind::Unavailable);
         assert_eq!(kind("502 Bad Gateway"), ErrorKind::Unavailable);
         assert!(is_gone(&said("Code: 81. DB::Exception: Database m does not exist")));
         let error = refused("a test", "me", "m", said("Code: 516. DB::Exception: me: Authentication failed"));

@@ -61,6 +61,8 @@ pub struct RunOptions {
     pub data_dir: PathBuf,
     /// The server the events are for; without it, the store of the data folder.
     pub server: Option<String>,
+    /// Nothing is started that cannot be recorded: whoever asked for the run knows it by its record only.
+    pub only_recorded: bool,
 }
 
 /// Why a command was not started, before anything was done.
@@ -77,6 +79,9 @@ pub enum RunError {
         /// What the system said.
         error: io::Error,
     },
+    /// Nothing of it could be spooled, and it was to be recorded or not to run.
+    #[error("nothing of the run can be recorded: {0}")]
+    NotSpooled(io::Error),
     /// The runner could not be set up.
     #[error("signals cannot be passed on: {0}")]
     Signals(io::Error),
@@ -110,10 +115,11 @@ impl RunOutcome {
 
 /// Runs a command to its end. `spooled` is called with the id once events are there to be taken over.
 ///
-/// A command whose events cannot be spooled runs all the same: its work is worth more than the record of it.
+/// A command whose events cannot be spooled runs all the same, unless the options say otherwise: its work is worth more than the
+/// record of it.
 ///
 /// # Errors
-/// When nothing was started because the options cannot be followed.
+/// When nothing was started.
 pub fn run(options: &RunOptions, spooled: impl FnOnce(&str)) -> Result<RunOutcome, RunError> {
     let clock = Clock::start();
     let secrets = Secrets::of_environment();
@@ -139,6 +145,7 @@ pub fn run(options: &RunOptions, spooled: impl FnOnce(&str)) -> Result<RunOutcom
             spooled(&id);
             (Some(thread::spawn(move || recorder.run(&received))), None)
         }
+        Err(error) if options.only_recorded => return Err(RunError::NotSpooled(error)),
         Err(error) => {
             drop(received);
             (None, Some(error))

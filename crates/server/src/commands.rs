@@ -39,6 +39,9 @@ pub enum NotStarted {
     /// The server is about to end.
     #[error("the server is stopping")]
     Stopping,
+    /// Its run could not begin to be recorded, as on a full disk.
+    #[error("the command was not started, as its run cannot be recorded: {0}")]
+    NotRecorded(#[source] io::Error),
     /// The system refused.
     #[error("the command could not be started: {0}")]
     Failed(#[from] io::Error),

@@ -5,7 +5,8 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tallybook_tests::answer::Answer;
-use tallybook_tests::jobs::{Recorded, until};
+use tallybook_tests::disk::SmallDisk;
+use tallybook_tests::jobs::{Jobs, Recorded, until};
 use tallybook_tests::server::Server;
 use tallybook_tests::setup::Setup;
 
@@ -76,10 +77,10 @@ async fn nothing_is_started_without_a_token_or_a_name_in_the_settings() -> Resul
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_named_command_runs_as_the_settings_have_it_and_is_recorded() -> Result<()> {
-    let work = tempfile::tempdir()?;
+    let (work, mirror) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let setup = named(&format!(
         r#"[commands.nightly]
-command = ["sh", "-c", "echo STEP_START:copy; pwd; echo \"$SHOWN $1\" >&2; echo STEP_ERROR:no room; exit 3", "sh", "$(id) --all"]
+command = ["sh", "-c", "echo STEP_START:copy; pwd; env >&2; echo \"$SHOWN $1\" >&2; echo STEP_ERROR:no room; exit 3", "sh", "$(id) --all"]
 description = "Copies everything"
 timeout = "1h"
 cwd = '{}'
@@ -87,7 +88,9 @@ tags = {{ team = "ops" }}
 env_allow = ["SHOWN"]"#,
         work.path().display()
     ))?
-    .with("SHOWN", "seen");
+    .with("SHOWN", "seen")
+    .with("DATABASE_URL", "postgres://nobody:hunter2@127.0.0.1/none")
+    .with("MIRROR_URL", &format!("sqlite:{}", mirror.path().display()));
     let server = setup.start().await?;
     let all = server.get_as(TOKEN, "/api/v1/commands").await?;
     assert_eq!(all.json()?, json!({"data": [{"name": "nightly", "description": "Copies everything"}]}));
@@ -104,6 +107,10 @@ env_allow = ["SHOWN"]"#,
     assert_eq!((&recorded.steps[0]["name"], &recorded.steps[0]["status"]), (&json!("copy"), &json!("failed")));
     let texts = recorded.texts();
     assert!(texts.contains(&"seen $(id) --all"), "no shell reads the command: {texts:?}");
+    assert!(texts.contains(&"SHOWN=seen"), "it has the environment of the server: {texts:?}");
+    for secret in ["API_TOKEN=", "DATABASE_URL=", "MIRROR_URL="] {
+        assert!(!texts.iter().any(|text| text.starts_with(secret)), "it has a secret of the server: {texts:?}");
+    }
     assert!(texts.contains(&&*fs::canonicalize(work.path())?.to_string_lossy()), "{texts:?}");
     Ok(())
 }
@@ -155,6 +162,29 @@ async fn a_command_outlives_a_server_that_dies_and_its_end_is_recorded() -> Resu
     server.kill().await?;
     fs::write(setup.home().join("go"), "")?;
     let server = setup.start().await?;
+    assert_eq!(ended(&server, &id).await?["status"], "completed");
+    server.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_cannot_be_recorded_is_not_started() -> Result<()> {
+    let disk = SmallDisk::new(64)?;
+    let setup = named("[commands.touch]\ncommand = [\"touch\", \"touched\"]")?.data_in(disk.path());
+    let server = setup.start().await?;
+    disk.fill()?;
+    let answer = run(&server, "touch").await?;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.text().contains("No space left on device"), "{}", answer.text());
+    // A disk that has become full since the server looked.
+    let runner = Jobs::beside(&setup)?;
+    let output = runner.run(&["--execution-id", "0199c0de-0000-7000-8000-000000000001"], "touch touched")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("No space left on device"), "{said}");
+    for home in [setup.home(), runner.home()] {
+        assert!(!home.join("touched").exists(), "it was started");
+    }
+    disk.free()?;
+    let id = started(&server, "touch").await?;
     assert_eq!(ended(&server, &id).await?["status"], "completed");
     server.stop().await
 }

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use tallybook_tests::clickhouse::ClickHouse;
+use tallybook_tests::disk::SmallDisk;
+use tallybook_tests::jobs::until;
 use tallybook_tests::load::Load;
 use tallybook_tests::otlp::{log, logs};
 use tallybook_tests::postgres::Database;
@@ -15,6 +18,8 @@ use tokio::process::Command;
 
 pub(crate) const CATCHES_UP_MAX: Duration = Duration::from_secs(60);
 const BATCH: u64 = 20;
+/// Room for a ClickHouse and for what the test brings into it.
+const DISK_MIB: u32 = 256;
 
 /// Runs a command of the binary and gives what it said.
 pub(crate) async fn run(arguments: &[&str]) -> Result<Output> {
@@ -96,6 +101,37 @@ async fn a_server_killed_while_it_is_followed_loses_and_doubles_nothing_in_the_m
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     server.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_whose_disk_is_full_disturbs_nobody_and_catches_up_with_nothing_doubled() -> Result<()> {
+    let disk = SmallDisk::new(DISK_MIB)?;
+    let clickhouse = ClickHouse::start(disk.path()).await?;
+    let setup = Setup::new()?.with("MIRROR_URL", &clickhouse.url());
+    let server = setup.start().await?;
+    // Where a little room is left, a part of a page is kept, and kept again with each attempt.
+    for room_kib in [0, 256, 1024] {
+        let load = load(&server);
+        load.wait_for(10 * BATCH, CATCHES_UP_MAX).await?;
+        disk.fill_but(room_kib)?;
+        until("a failure of the mirror", async || {
+            let (stats, ready) = (server.api("stats").await?, server.api("ready").await?);
+            let reason = ready["reason"].as_str().unwrap_or_default();
+            let says_why = ready["status"] == "degraded" && reason.contains("No space left on device");
+            Ok(stats["mirror"]["state"] == "failing" && says_why)
+        })
+        .await?;
+        // The primary goes on meanwhile.
+        load.wait_for(10 * BATCH, CATCHES_UP_MAX).await?;
+        let tally = load.stop().await?;
+        ensure!(tally.put_off == 0 && tally.refusals.is_empty(), "the primary was disturbed: {tally:?}");
+        server.send(&logs(&format!("late {room_kib}"), vec![log("hello".to_owned())])).await?;
+        disk.free()?;
+        wait_until_followed(&server).await?;
+        ensure!(server.api("ready").await?["status"] == "ok", "it has recovered");
+    }
+    server.stop().await?;
+    assert_same(&format!("sqlite:{}", setup.data_dir().display()), &clickhouse.url()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -195,6 +195,7 @@ impl Options {
             artifact_limits: ArtifactLimits::default(),
             data_dir: self.settings.data_dir.clone(),
             server: server.map(ToOwned::to_owned),
+            only_recorded: self.execution_id.is_some(),
         })
     }
 }

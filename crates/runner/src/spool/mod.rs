@@ -84,6 +84,14 @@ impl Spool {
         Ok(())
     }
 
+    /// Whether the run of this execution could begin to spool now; leaves nothing behind.
+    ///
+    /// # Errors
+    /// When there is no room for a spool, or none can be written.
+    pub fn try_out(&self, id: &str) -> io::Result<()> {
+        SpoolWriter::try_out(self, id)
+    }
+
     /// Asks a run to end.
     ///
     /// # Errors

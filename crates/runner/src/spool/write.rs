@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use fs4::fs_std::FileExt as _;
 use tallybook_core::{EncodedLines, ExecutionEvent};
@@ -45,9 +46,22 @@ pub(crate) struct SpoolWriter {
 impl SpoolWriter {
     /// A new spool; nobody sees it before it is locked and has its header.
     pub(crate) fn create(spool: &Spool, id: &str, server: Option<&str>) -> io::Result<Self> {
+        Self::make(spool, id, server, |unseen| fs::rename(unseen, spool.file(id)))
+    }
+
+    /// Whether one can be created.
+    pub(super) fn try_out(spool: &Spool, id: &str) -> io::Result<()> {
+        Self::make(spool, id, None, |unseen| fs::remove_file(unseen)).map(drop)
+    }
+
+    fn make(
+        spool: &Spool,
+        id: &str,
+        server: Option<&str>,
+        then: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<Self> {
         fs::create_dir_all(&spool.folder)?;
-        let path = spool.file(id);
-        let unseen = path.with_extension("new");
+        let unseen = spool.file(id).with_extension("new");
         // What a command prints may be private.
         let file = File::options().write(true).create_new(true).mode(0o600).open(&unseen)?;
         let mut writer = Self {
@@ -61,7 +75,7 @@ impl SpoolWriter {
             error: None,
         };
         let header = Header { version: Header::VERSION, server: server.map(ToOwned::to_owned) };
-        let begun = writer.begin(&Frame::header(&header)).and_then(|()| fs::rename(&unseen, &path));
+        let begun = writer.begin(&Frame::header(&header)).and_then(|()| then(&unseen));
         if let Err(error) = begun {
             let _ = fs::remove_file(&unseen);
             return Err(error);

@@ -84,7 +84,7 @@ pub(crate) async fn run(
     let id = commands.start(&name).map_err(|why| match why {
         NotStarted::Unknown => ApiError::not_found(format!("the settings name no command `{name}`")),
         NotStarted::TooMany(_) => ApiError::too_many(why.to_string()),
-        NotStarted::Stopping => ApiError::unavailable(why.to_string()),
+        NotStarted::Stopping | NotStarted::NotRecorded(_) => ApiError::unavailable(why.to_string()),
         NotStarted::Failed(_) => {
             tracing::error!(command = name, error = %why, "a command was not started");
             ApiError::internal()
