@@ -139,7 +139,8 @@ async fn executions_are_shown_with_and_without_a_server() -> Result<()> {
         for part in ["✓ build", "✗ test", "2 tests failed", "✓ pack", "rows=120", "a.rs:3: old"] {
             assert!(one.contains(part), "`{part}` is not in {one}");
         }
-        let lines = told(&["logs", "last", "--plain"])?;
+        // Two pipes have no order between them: the line of the other one may come anywhere.
+        let lines = told(&["logs", "last", "--plain"])?.replacen("oops\n", "", 1);
         assert!(lines.contains("  indented\n\nred\n") && lines.ends_with("no end\n"), "{lines}");
         assert_eq!(told(&["logs", "last", "--search", "OOPS"])?, "oops\n");
         assert!(told(&["stats"])?.contains("nightly"));
