@@ -261,7 +261,23 @@ Exit code of `status`: 0 while it follows, 1 where it fails or must be rebuilt."
     },
 }
 
+/// What a shell says of a program that wrote to nobody: 128 and the number of SIGPIPE.
+const NOBODY_READS: i32 = 141;
+
+/// `println!` can only panic when whoever read the output has gone, which is no fault: the rest of it is wanted by nobody.
+fn end_quietly_when_nobody_reads() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            std::process::exit(NOBODY_READS);
+        }
+        report(panic);
+    }));
+}
+
 fn main() -> ExitCode {
+    end_quietly_when_nobody_reads();
     match run() {
         Ok(code) => code,
         Err(error) => match error.downcast::<clap::Error>() {

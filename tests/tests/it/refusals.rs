@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
 
 use anyhow::Result;
 use tallybook_tests::otlp::{Signal, log, logs};
 use tallybook_tests::server::Encoding;
 use tallybook_tests::setup::Setup;
+use tallybook_tests::tools::tallybook;
 
 #[tokio::test]
 async fn a_port_in_use_is_named_with_its_setting() -> Result<()> {
@@ -28,6 +30,20 @@ async fn a_second_process_on_the_same_folder_is_refused() -> Result<()> {
     server.send(&logs("checkout", vec![log("still here")])).await?;
     assert_eq!(server.list("services").await?.len(), 1);
     server.stop().await
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_fault() -> Result<()> {
+    let setup = Setup::new()?;
+    for arguments in [["config", "--json"], ["sql", "SELECT 1"], ["backups", "--json"]] {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let mut command = Command::new(tallybook()?);
+        let ended = command.args(arguments).current_dir(setup.home()).stdout(writer).output()?;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+    }
+    Ok(())
 }
 
 #[tokio::test]
