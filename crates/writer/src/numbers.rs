@@ -92,9 +92,12 @@ pub(crate) async fn learn(store: Arc<dyn Store>, shared: Arc<Shared>, mut stop: 
         loop {
             match latest(&*store).await {
                 Ok(time) => return shared.feed.count_after(time),
-                Err(error) => tracing::warn!(%error, "the latest ticks could not be read; they are asked for again"),
+                Err(error) => {
+                    // Said after the pause: a store that is being closed fails as well, and is not asked again.
+                    sleep(PAUSE).await;
+                    tracing::warn!(%error, "the latest ticks could not be read; they are asked for again");
+                }
             }
-            sleep(PAUSE).await;
         }
     };
     tokio::select! {
