@@ -114,7 +114,8 @@ impl Readers {
                 *connection = Place::Open(self.connect()?);
             }
             if let Place::Open(_) = *connection {
-                if seat.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(READS_PER_RENEWAL) {
+                let reads = seat.reads.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+                if reads.is_multiple_of(READS_PER_RENEWAL) {
                     self.anchor.renew();
                 }
                 return Ok(Some(Lent { connection: Some(connection), counters: &seat.counters, readers: self }));
