@@ -51,12 +51,12 @@ impl Api {
     /// # Errors
     /// One sentence when there is none, and none can be started.
     pub(crate) async fn find(settings: &Settings, server: Option<&str>, token: Option<&str>) -> Result<Self> {
-        let token = token.map(ToOwned::to_owned).or_else(|| settings.api_token.clone());
+        let token = token.map(ToOwned::to_owned).or_else(|| settings.network.api_token.clone());
         let client = Client::builder().connect_timeout(CONNECT_MAX).build()?;
         if let Some(address) = server {
             return Ok(Self { client, address: store::server_address(address)?, token, own: None });
         }
-        if settings.use_db == Backend::Memory {
+        if settings.store.use_db == Backend::Memory {
             bail!("USE_DB=memory keeps nothing outside of its server; name that with --server");
         }
         match store::open_soon(settings, "tallybook executions").await {
@@ -65,8 +65,8 @@ impl Api {
                 let (own, address) = Own::start(settings, store, &secret).await?;
                 Ok(Self { client, address, token: Some(secret), own: Some(own) })
             }
-            Err(error) if error.kind() == ErrorKind::Unavailable && settings.use_db == Backend::Sqlite => {
-                match store::holder_address(&settings.data_dir) {
+            Err(error) if error.kind() == ErrorKind::Unavailable && settings.store.use_db == Backend::Sqlite => {
+                match store::holder_address(&settings.store.data_dir) {
                     Some(address) => Ok(Self { client, address, token, own: None }),
                     None => Err(error.into()),
                 }
@@ -148,7 +148,7 @@ impl Api {
 
 impl Own {
     async fn start(settings: &Settings, store: Arc<dyn Store>, secret: &str) -> Result<(Self, String)> {
-        let spool = Spool::of(&settings.data_dir);
+        let spool = Spool::of(&settings.store.data_dir);
         Courier::new(spool, None).round(&StoreDestination::new(store.clone(), None)).await?;
         let writer = Writer::start(store.clone(), Fold::new(FoldOptions::default()), writer_options(settings));
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -158,7 +158,7 @@ impl Own {
             api_addr: here,
             api_token: Some(Token::new(secret)?),
             probe_targets: false,
-            artifacts: Some(Artifacts::of(&settings.data_dir, ArtifactLimits::default())),
+            artifacts: Some(Artifacts::of(&settings.store.data_dir, ArtifactLimits::default())),
             ..Options::default()
         };
         let server = Server::bind(options, store.clone(), writer.clone()).await?;

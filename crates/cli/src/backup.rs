@@ -22,28 +22,29 @@ use crate::settings::Settings;
 /// How backups are taken and kept.
 #[expect(clippy::struct_field_names, reason = "each is named like its setting")]
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Backups")]
 pub(crate) struct BackupSettings {
     /// The folder of backups; `backups` in the data folder, unless it is named
-    #[arg(long, env = "BACKUP_DIR", value_name = "DIR", help_heading = "Backups")]
+    #[arg(long, env, value_name = "DIR")]
     backup_dir: Option<PathBuf>,
     /// Where each backup is sent as well, such as s3://bucket/prefix, with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
     /// AWS_REGION and AWS_ENDPOINT in the environment
-    #[arg(long, env = "BACKUP_UPLOAD", value_name = "URL", help_heading = "Backups")]
+    #[arg(long, env, value_name = "URL")]
     backup_upload: Option<String>,
     /// How often a server takes a backup by itself; never, unless it is said
-    #[arg(long, env = "BACKUP_EVERY", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Backups")]
+    #[arg(long, env, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) backup_every: Option<Duration>,
     /// Backups that are kept, the newest ones
-    #[arg(long, env = "BACKUP_KEEP", default_value_t = 7, value_name = "N", value_parser = at_least_one, help_heading = "Backups")]
+    #[arg(long, env, default_value_t = 7, value_name = "N", value_parser = at_least_one)]
     backup_keep: usize,
     /// The age at which a backup is removed; none is, unless it is said
-    #[arg(long, env = "BACKUP_KEEP_FOR", value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Backups")]
+    #[arg(long, env, value_name = "TIME", value_parser = humantime::parse_duration)]
     backup_keep_for: Option<Duration>,
     /// The same for single databases of `databases/`: NAME=N or NAME=TIME, with commas between
-    #[arg(long, env = "BACKUP_KEEP_DATABASES", value_name = "NAME=…", value_parser = rules_of_databases, help_heading = "Backups")]
+    #[arg(long, env, value_name = "NAME=…", value_parser = rules_of_databases)]
     backup_keep_databases: Option<RulesOfDatabases>,
     /// Whether backups are compressed with zstd
-    #[arg(long, env = "BACKUP_COMPRESS", default_value_t = false, value_name = "BOOL", action = clap::ArgAction::Set, help_heading = "Backups")]
+    #[arg(long, env, default_value_t = false, value_name = "BOOL", action = clap::ArgAction::Set)]
     backup_compress: bool,
 }
 
@@ -274,11 +275,11 @@ impl fmt::Display for Place {
 /// Puts a backup back into a folder that has none of it.
 pub(crate) fn restore(command: &RestoreCommand) -> Result<()> {
     let settings = &command.settings;
-    let to = command.to.as_ref().unwrap_or(&settings.data_dir);
+    let to = command.to.as_ref().unwrap_or(&settings.store.data_dir);
     let place = Place::new(settings, command.from.as_deref())?;
     let bar = Bar::new();
     let found = place.find(command, to, &mut |progress| bar.show(&progress))?;
-    if settings.use_db == Backend::Postgres {
+    if settings.store.use_db == Backend::Postgres {
         let restored = tallybook_backup::restore_postgres(&found, database_url(settings)?)?;
         println!("{}: {} in the database of DATABASE_URL", found.name, ByteSize(restored.bytes));
         return Ok(());
@@ -315,7 +316,7 @@ pub(crate) async fn take_regularly(settings: Settings, cancel: Cancel) {
 }
 
 fn target(settings: &Settings) -> Target {
-    Target::new(settings.backups.folder(&settings.data_dir))
+    Target::new(settings.backups.folder(&settings.store.data_dir))
 }
 
 fn options(settings: &BackupSettings, cancel: Cancel) -> TakeOptions {
@@ -327,8 +328,8 @@ fn options(settings: &BackupSettings, cancel: Cancel) -> TakeOptions {
 /// Takes one backup of whatever the store is.
 fn take_one(settings: &Settings, options: &TakeOptions, progress: &mut dyn FnMut(Progress)) -> Result<Found> {
     let target = target(settings);
-    let found = match settings.use_db {
-        Backend::Sqlite => tallybook_backup::take(&settings.data_dir, &target, options, progress)?,
+    let found = match settings.store.use_db {
+        Backend::Sqlite => tallybook_backup::take(&settings.store.data_dir, &target, options, progress)?,
         Backend::Postgres => tallybook_backup::take_postgres(database_url(settings)?, &target, options)?,
         Backend::Memory => bail!("USE_DB=memory keeps nothing that could be backed up"),
     };
@@ -347,7 +348,7 @@ fn remote(url: &str) -> Result<Remote> {
 }
 
 fn database_url(settings: &Settings) -> Result<&str> {
-    settings.database_url.as_deref().context("USE_DB=postgres needs DATABASE_URL")
+    settings.store.database_url.as_deref().context("USE_DB=postgres needs DATABASE_URL")
 }
 
 /// A bar on a terminal, and nothing elsewhere.

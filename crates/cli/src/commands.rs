@@ -113,15 +113,15 @@ impl Starter {
     /// One sentence when one of them cannot be.
     pub(crate) fn new(settings: &Settings, file: Option<&Path>) -> Result<Self> {
         let named = read(file)?;
-        if settings.api_token.is_none() && !named.is_empty() {
+        if settings.network.api_token.is_none() && !named.is_empty() {
             warn!("commands are named, but API_TOKEN is not set: nobody can start them over HTTP");
         }
         Ok(Self {
             named,
             tallybook: std::env::current_exe()?,
             file: file.map(Path::to_owned),
-            data_dir: settings.data_dir.clone(),
-            at_once: settings.max_commands,
+            data_dir: settings.store.data_dir.clone(),
+            at_once: settings.executions.max_commands,
             running: Arc::default(),
         })
     }

@@ -34,17 +34,17 @@ impl Reached {
         token: Option<&String>,
         holder: &str,
     ) -> Result<Self> {
-        let token = token.or(settings.api_token.as_ref()).cloned();
+        let token = token.or(settings.network.api_token.as_ref()).cloned();
         if let Some(address) = server {
             return Ok(Self::Server(Remote::new(address, token)?));
         }
-        if settings.use_db == Backend::Memory {
+        if settings.store.use_db == Backend::Memory {
             bail!("USE_DB=memory is a store that this process alone would see; name a server with --server");
         }
         match store::open_soon(settings, holder).await {
             Ok(store) => Ok(Self::Store(store)),
-            Err(error) if error.kind() == ErrorKind::Unavailable && settings.use_db == Backend::Sqlite => {
-                match store::holder_address(&settings.data_dir) {
+            Err(error) if error.kind() == ErrorKind::Unavailable && settings.store.use_db == Backend::Sqlite => {
+                match store::holder_address(&settings.store.data_dir) {
                     Some(address) => Ok(Self::Server(Remote::new(&address, token)?)),
                     None => Err(anyhow!(error)),
                 }

@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if !options.dry_run {
             remove_days(store, &plan.drop).await?;
         }
-        let data_dir = &options.settings.data_dir;
+        let data_dir = &options.settings.store.data_dir;
         let artifacts = Artifacts::of(data_dir, ArtifactLimits::default());
         let swept = clean(store, &artifacts, &Spool::of(data_dir), &going, options.dry_run).await?;
         if options.json {

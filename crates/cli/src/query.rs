@@ -71,13 +71,13 @@ fn sources(command: &QueryCommand) -> Result<tallybook_backends::duckdb::Sources
     use tallybook_backends::{Backend, Place};
 
     let settings = &command.settings;
-    let of_settings = match &settings.mirror_url {
+    let of_settings = match &settings.store.mirror_url {
         Some(Place::DuckDb(file)) => Some(file),
         _ => None,
     };
     let mirror = command.file.as_ref().or(of_settings).cloned();
-    let ticks =
-        Some(settings.data_dir.join("ticks")).filter(|ticks| settings.use_db == Backend::Sqlite && ticks.exists());
+    let ticks = Some(settings.store.data_dir.join("ticks"))
+        .filter(|ticks| settings.store.use_db == Backend::Sqlite && ticks.exists());
     match &mirror {
         Some(file) if !file.exists() => {
             bail!("there is no {}; `tallybook serve` makes it with MIRROR_URL=duckdb:{0}", file.display())

@@ -45,7 +45,7 @@ async fn serve(settings: &Settings, file: Option<&Path>, demo: bool) -> Result<(
     let commands = Starter::new(settings, file)?;
     let options = server_options(settings, commands.clone())?;
     options.validate()?;
-    let holder = format!("tallybook serve, whose API is at http://{}", settings.api_addr);
+    let holder = format!("tallybook serve, whose API is at http://{}", settings.network.api_addr);
     let store = store::open_soon(settings, &holder).await?;
     let served = serve_store(settings, options, store.clone(), commands, demo).await;
     store.close().await.context("closing the store")?;
@@ -72,13 +72,13 @@ async fn serve_store(
     let server = Server::bind(options, store.clone(), writer.clone()).await?;
     let addresses = server.addresses();
     announce(store.as_ref(), addresses);
-    let visitors = demo.then(|| tokio::spawn(demo::run(addresses.otlp_http, settings.api_token.clone())));
+    let visitors = demo.then(|| tokio::spawn(demo::run(addresses.otlp_http, settings.network.api_token.clone())));
 
     let cancel_backups = Cancel::new();
     let backups = tokio::spawn(backup::take_regularly(settings.clone(), cancel_backups.clone()));
     let runs = StoreDestination::new(store.clone(), Some(writer.clone()));
-    let spool = Spool::of(&settings.data_dir);
-    let artifacts = Artifacts::of(&settings.data_dir, ArtifactLimits::default());
+    let spool = Spool::of(&settings.store.data_dir);
+    let artifacts = Artifacts::of(&settings.store.data_dir, ArtifactLimits::default());
     let cleaning = tokio::spawn(run::keep_clean(store.clone(), artifacts, spool.clone()));
     let runs = tokio::spawn(async move { run::drain(spool, &runs).await });
 
@@ -92,7 +92,7 @@ async fn serve_store(
             visitors.abort();
         }
         // While what they say still has a way to the store.
-        commands.stop(settings.stop_max_wait).await;
+        commands.stop(settings.writing.stop_max_wait).await;
     };
     let stopped = server.run(shutdown).await;
     cleaning.abort();
@@ -104,9 +104,9 @@ async fn serve_store(
     }
     cancel_backups.cancel();
     backups.abort();
-    let stopped = writer.stop(settings.stop_max_wait).await;
+    let stopped = writer.stop(settings.writing.stop_max_wait).await;
     if let Some(mirror) = mirror
-        && !mirror.stop(settings.stop_max_wait).await
+        && !mirror.stop(settings.writing.stop_max_wait).await
     {
         warn!("the mirror was not followed to the end; it goes on with the next start");
     }
@@ -126,25 +126,25 @@ async fn serve_store(
 
 /// The daily files that are kept beside the store, where they are wanted.
 fn daily_options(settings: &Settings) -> Result<Option<DailyOptions>> {
-    let Some(folder) = settings.dual_json_dir.clone() else { return Ok(None) };
-    if settings.use_db == Backend::Memory {
+    let Some(folder) = settings.series.dual_json_dir.clone() else { return Ok(None) };
+    if settings.store.use_db == Backend::Memory {
         bail!(
             "DUAL_JSON_DIR needs a store that outlives the process, from which a file can be written anew: not USE_DB=memory"
         );
     }
     Ok(Some(DailyOptions {
         folder,
-        lines: settings.dual_json_format == DualFormat::Ndjson,
-        broker_id: settings.dual_json_broker_id.clone(),
+        lines: settings.series.dual_json_format == DualFormat::Ndjson,
+        broker_id: settings.series.dual_json_broker_id.clone(),
         max_queued: MAX_QUEUED_FOR_FILES,
     }))
 }
 
 /// Starts to follow the store, where that is asked for. A mirror that is away for now keeps nobody from serving.
 async fn start_mirror(settings: &Settings, store: &Arc<dyn Store>, writer: &Writer) -> Result<Option<Mirror>> {
-    let Some(place) = settings.mirror_url.clone() else { return Ok(None) };
+    let Some(place) = settings.store.mirror_url.clone() else { return Ok(None) };
     let (target, holder) =
-        (place.to_string(), format!("tallybook serve at http://{}, as its mirror", settings.api_addr));
+        (place.to_string(), format!("tallybook serve at http://{}, as its mirror", settings.network.api_addr));
     let open: Opener = Arc::new(move || {
         let (place, holder) = (place.clone(), holder.clone());
         Box::pin(async move { place.open_follower(&holder).await })
@@ -163,34 +163,34 @@ fn announce(store: &dyn Store, addresses: Addresses) {
 fn server_options(settings: &Settings, commands: Starter) -> Result<Options> {
     let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     Ok(Options {
-        otlp_grpc_addr: settings.otlp_grpc_addr,
-        otlp_http_addr: settings.otlp_http_addr,
-        api_addr: settings.api_addr,
-        api_token: settings.api_token.clone().map(Token::new).transpose()?,
-        own_database: (settings.use_db == Backend::Sqlite).then(|| settings.data_dir.join("tallybook.db")),
-        databases: Some(settings.data_dir.join("databases")),
-        doctor: (settings.use_db == Backend::Sqlite).then(|| doctor::options(settings, false)),
+        otlp_grpc_addr: settings.network.otlp_grpc_addr,
+        otlp_http_addr: settings.network.otlp_http_addr,
+        api_addr: settings.network.api_addr,
+        api_token: settings.network.api_token.clone().map(Token::new).transpose()?,
+        own_database: (settings.store.use_db == Backend::Sqlite).then(|| settings.store.data_dir.join("tallybook.db")),
+        databases: Some(settings.store.data_dir.join("databases")),
+        doctor: (settings.store.use_db == Backend::Sqlite).then(|| doctor::options(settings, false)),
         limits: Limits {
-            max_request_bytes: bytes(settings.otlp_max_body),
-            max_decompressed_bytes: bytes(settings.otlp_max_decompressed),
+            max_request_bytes: bytes(settings.network.otlp_max_body),
+            max_decompressed_bytes: bytes(settings.network.otlp_max_decompressed),
             ..Limits::default()
         },
         commands: Some(Arc::new(commands)),
-        artifacts: Some(Artifacts::of(&settings.data_dir, ArtifactLimits::default())),
+        artifacts: Some(Artifacts::of(&settings.store.data_dir, ArtifactLimits::default())),
         ..Options::default()
     })
 }
 
 fn fold_options(settings: &Settings) -> FoldOptions {
     FoldOptions {
-        max_services: settings.max_services,
-        max_metrics_per_service: settings.max_metrics_per_service,
-        max_spans_per_service: settings.max_spans_per_service,
-        max_keys_total: settings.max_keys,
-        max_templates_per_miner: settings.max_templates,
-        keep_examples: settings.keep_examples,
-        hour_retention: settings.keep_hours,
-        day_retention: settings.keep_days,
+        max_services: settings.catalogue.max_services,
+        max_metrics_per_service: settings.catalogue.max_metrics_per_service,
+        max_spans_per_service: settings.catalogue.max_spans_per_service,
+        max_keys_total: settings.catalogue.max_keys,
+        max_templates_per_miner: settings.catalogue.max_templates,
+        keep_examples: settings.catalogue.keep_examples,
+        hour_retention: settings.catalogue.keep_hours,
+        day_retention: settings.catalogue.keep_days,
         ..FoldOptions::default()
     }
 }
@@ -199,7 +199,7 @@ pub(crate) fn writer_options(settings: &Settings) -> WriterOptions {
     let queue = |default: QueueOptions, ack: AckLevel, when_full: WhenFull| QueueOptions {
         ack: ack.into(),
         when_full: match when_full {
-            WhenFull::Block => tallybook_writer::WhenFull::Block { limit: settings.queue_max_wait },
+            WhenFull::Block => tallybook_writer::WhenFull::Block { limit: settings.writing.queue_max_wait },
             WhenFull::Shed => tallybook_writer::WhenFull::Shed,
         },
         ..default
@@ -207,24 +207,24 @@ pub(crate) fn writer_options(settings: &Settings) -> WriterOptions {
     let defaults = WriterOptions::default();
     let WriterOptions { telemetry, pings, ticks, executions, .. } = defaults;
     WriterOptions {
-        executions: queue(executions, settings.execution_ack, WhenFull::Block),
-        telemetry: queue(telemetry, settings.telemetry_ack, settings.telemetry_when_full),
-        pings: queue(pings, settings.ping_ack, settings.ping_when_full),
+        executions: queue(executions, settings.writing.execution_ack, WhenFull::Block),
+        telemetry: queue(telemetry, settings.writing.telemetry_ack, settings.writing.telemetry_when_full),
+        pings: queue(pings, settings.writing.ping_ack, settings.writing.ping_when_full),
         ticks: TickOptions {
-            queue: queue(ticks.queue, settings.tick_ack, settings.tick_when_full),
-            ring_per_symbol: settings.tick_ring,
-            drop_identical: settings.drop_identical_ticks,
+            queue: queue(ticks.queue, settings.writing.tick_ack, settings.writing.tick_when_full),
+            ring_per_symbol: settings.series.tick_ring,
+            drop_identical: settings.series.drop_identical_ticks,
             ..ticks
         },
         retention: RetentionOptions {
-            hour_buckets: settings.keep_hours,
-            day_buckets: settings.keep_days,
-            pings: settings.keep_pings,
-            ping_minutes: settings.keep_ping_minutes,
-            ping_hours: settings.keep_ping_hours,
-            ticks: settings.keep_ticks,
-            seal_after: Some(settings.seal_ticks_after),
-            executions: settings.keep_executions,
+            hour_buckets: settings.catalogue.keep_hours,
+            day_buckets: settings.catalogue.keep_days,
+            pings: settings.series.keep_pings,
+            ping_minutes: settings.series.keep_ping_minutes,
+            ping_hours: settings.series.keep_ping_hours,
+            ticks: settings.series.keep_ticks,
+            seal_after: Some(settings.series.seal_ticks_after),
+            executions: settings.executions.keep_executions,
             ..RetentionOptions::default()
         },
         ..defaults

@@ -33,10 +33,10 @@ pub(crate) struct SqlCommand {
 /// Asks and prints the answer.
 pub(crate) fn run(command: &SqlCommand) -> Result<()> {
     let settings = &command.settings;
-    if settings.use_db != Backend::Sqlite {
+    if settings.store.use_db != Backend::Sqlite {
         bail!("`tallybook sql` reads USE_DB=sqlite; ask PostgreSQL with psql \"$DATABASE_URL\"");
     }
-    let database = settings.data_dir.join("tallybook.db");
+    let database = settings.store.data_dir.join("tallybook.db");
     if !database.exists() {
         bail!(
             "there is no {}; name the data folder with DATA_DIR, or make it by `tallybook serve`",

@@ -23,9 +23,9 @@ const HELD_LOOK: Duration = Duration::from_millis(5);
 /// One sentence: among others that another process holds the data folder, and which.
 pub(crate) async fn open(settings: &Settings, holder: &str) -> tallybook_core::Result<Arc<dyn Store>> {
     let config = Config {
-        use_db: settings.use_db,
-        data_dir: settings.data_dir.clone(),
-        database_url: settings.database_url.clone(),
+        use_db: settings.store.use_db,
+        data_dir: settings.store.data_dir.clone(),
+        database_url: settings.store.database_url.clone(),
         holder: holder.to_owned(),
     };
     tallybook_backends::open(&config).await
@@ -50,8 +50,8 @@ pub(crate) async fn open_soon(settings: &Settings, holder: &str) -> tallybook_co
 /// Whether a command holds the store that will let go of it by itself; a server will not.
 fn is_held(settings: &Settings, error: &tallybook_core::Error) -> bool {
     error.kind() == ErrorKind::Unavailable
-        && settings.use_db == Backend::Sqlite
-        && holder_address(&settings.data_dir).is_none()
+        && settings.store.use_db == Backend::Sqlite
+        && holder_address(&settings.store.data_dir).is_none()
 }
 
 /// The address of the server that holds the data folder, from the note it left in the lock file.

@@ -16,9 +16,9 @@ const CHECK: &str = "mirror";
 
 /// Asks the server that holds the store; without one, nothing follows.
 pub(super) async fn look(settings: &Settings, report: &mut Report) {
-    let address = match settings.use_db {
-        Backend::Sqlite => holder_address(&settings.data_dir),
-        Backend::Postgres | Backend::Memory => Some(format!("http://{}", settings.api_addr)),
+    let address = match settings.store.use_db {
+        Backend::Sqlite => holder_address(&settings.store.data_dir),
+        Backend::Postgres | Backend::Memory => Some(format!("http://{}", settings.network.api_addr)),
     };
     let answer = match &address {
         Some(address) => ask(address, settings).await,
@@ -26,7 +26,7 @@ pub(super) async fn look(settings: &Settings, report: &mut Report) {
     };
     let meaning = "what comes does not get into the mirror; it is made up for once it is followed";
     match answer {
-        Ok(Value::Null) if settings.mirror_url.is_some() => {
+        Ok(Value::Null) if settings.store.mirror_url.is_some() => {
             let said = "MIRROR_URL is set here, and the server that runs follows nothing";
             report.bad(Severity::Warning, CHECK, said, meaning, "start the server again, with MIRROR_URL");
         }
@@ -40,7 +40,7 @@ pub(super) async fn look(settings: &Settings, report: &mut Report) {
             },
             report,
         ),
-        Err(error) if settings.mirror_url.is_some() => {
+        Err(error) if settings.store.mirror_url.is_some() => {
             report.bad(Severity::Warning, CHECK, format!("{error:#}"), meaning, "tallybook serve");
         }
         // Where nobody asked for a mirror, nothing is missing.
@@ -50,7 +50,7 @@ pub(super) async fn look(settings: &Settings, report: &mut Report) {
 
 /// What the server says of its mirror; null where it has none.
 async fn ask(address: &str, settings: &Settings) -> Result<Value> {
-    let remote = Remote::new(address, settings.api_token.clone())?;
+    let remote = Remote::new(address, settings.network.api_token.clone())?;
     let answer = async { anyhow::Ok(remote.get("stats", &[]).await?.json::<Value>().await?) };
     let stats = tokio::time::timeout(ANSWER_MAX, answer).await;
     Ok(stats.with_context(|| format!("the server at {address} does not answer"))??["mirror"].take())

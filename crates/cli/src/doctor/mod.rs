@@ -38,8 +38,8 @@ pub(crate) struct OptimizeCommand {
 /// What a doctor is told to look at.
 pub(crate) fn options(settings: &Settings, full: bool) -> Options {
     Options {
-        data_dir: settings.data_dir.clone(),
-        backup_dir: settings.backups.folder(&settings.data_dir),
+        data_dir: settings.store.data_dir.clone(),
+        backup_dir: settings.backups.folder(&settings.store.data_dir),
         backup_every: settings.backups.backup_every,
         full,
     }
@@ -50,11 +50,11 @@ pub(crate) fn run(command: &DoctorCommand) -> Result<ExitCode> {
     let settings = &command.settings;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut report = Report::default();
-    match settings.use_db {
+    match settings.store.use_db {
         Backend::Sqlite => report = examine(&options(settings, command.full)),
         Backend::Postgres => {
             runtime.block_on(postgres::look(settings, &mut report));
-            examine_runs(&settings.data_dir, &mut report);
+            examine_runs(&settings.store.data_dir, &mut report);
         }
         Backend::Memory => {
             let meaning = "nothing outlives the process";
@@ -76,11 +76,11 @@ pub(crate) fn run(command: &DoctorCommand) -> Result<ExitCode> {
 }
 
 fn look_at_settings(settings: &Settings, report: &mut Report) {
-    let addresses = [settings.otlp_grpc_addr, settings.otlp_http_addr, settings.api_addr];
-    if addresses.iter().any(|address| !address.ip().is_loopback()) && settings.api_token.is_none() {
+    let addresses = [settings.network.otlp_grpc_addr, settings.network.otlp_http_addr, settings.network.api_addr];
+    if addresses.iter().any(|address| !address.ip().is_loopback()) && settings.network.api_token.is_none() {
         let found = "an address can be reached from other machines, and there is no API_TOKEN";
         report.bad(Severity::Critical, "settings", found, "the server does not start", "set API_TOKEN");
-    } else if settings.telemetry_when_full == crate::settings::WhenFull::Shed {
+    } else if settings.writing.telemetry_when_full == crate::settings::WhenFull::Shed {
         let meaning = "telemetry is dropped when the queue is full; it is counted as shed";
         report.bad(Severity::Warning, "settings", "TELEMETRY_WHEN_FULL=shed", meaning, "TELEMETRY_WHEN_FULL=block");
     } else {
@@ -110,7 +110,7 @@ fn print(report: &Report) {
 /// Gives free pages back and empties logs.
 pub(crate) fn optimize(command: &OptimizeCommand) -> Result<()> {
     let bar = ProgressBar::new(0);
-    let optimized = tallybook_doctor::optimize(&command.settings.data_dir, &mut |path, place, count| {
+    let optimized = tallybook_doctor::optimize(&command.settings.store.data_dir, &mut |path, place, count| {
         bar.set_length(count as u64);
         bar.set_position(place as u64);
         bar.set_message(path.display().to_string());

@@ -21,7 +21,7 @@ const LAG_MAX: Duration = Duration::from_secs(60);
 
 /// Looks at the database of DATABASE_URL.
 pub(super) async fn look(settings: &Settings, report: &mut Report) {
-    match postgres_state(settings.database_url.as_deref()).await {
+    match postgres_state(settings.store.database_url.as_deref()).await {
         Ok(state) => judge(&state, report),
         Err(error) => report.bad(
             Severity::Critical,

@@ -263,10 +263,10 @@ async fn bring<R: Kept>(options: &Options, files: &Arc<Vec<InputFile>>) -> Resul
     let Where { server, token, settings } = &options.place;
     let reached = Reached::find(settings, server.as_deref(), token.as_ref(), "tallybook import").await?;
     let destination = match &reached {
-        Reached::Store(_) => settings.database_url.clone().unwrap_or_default(),
+        Reached::Store(_) => settings.store.database_url.clone().unwrap_or_default(),
         Reached::Server(remote) => remote.to_string(),
     };
-    let mut journal = Journal::open(&settings.data_dir, &format!("{} {destination}", R::WORD), files);
+    let mut journal = Journal::open(&settings.store.data_dir, &format!("{} {destination}", R::WORD), files);
     if journal.is_continued() && !continues::<R>(&reached, &journal, files).await? {
         journal.begin_again();
     }

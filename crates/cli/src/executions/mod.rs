@@ -163,7 +163,7 @@ async fn show(api: &Api, options: &Options) -> Result<()> {
             let path = format!("executions/{id}/cancel");
             let answer = api.request(Method::POST, &path, Some(&serde_json::json!({}))).await?.json().await?;
             // The run beside us need not wait until somebody brings it the request.
-            let spool = Spool::of(&options.place.settings.data_dir);
+            let spool = Spool::of(&options.place.settings.store.data_dir);
             if spool.has(&id) {
                 spool.ask_to_cancel(&id)?;
             }

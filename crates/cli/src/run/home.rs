@@ -62,12 +62,12 @@ impl Home {
     /// # Errors
     /// One sentence when there is no such place.
     pub(super) fn new(settings: &Settings, server: Option<&str>, token: Option<&str>) -> Result<Self> {
-        let token = token.map(ToOwned::to_owned).or_else(|| settings.api_token.clone());
+        let token = token.map(ToOwned::to_owned).or_else(|| settings.network.api_token.clone());
         if let Some(address) = server {
             let address = store::server_address(address)?;
             return Ok(Self { settings: settings.clone(), server: Some((address, token)) });
         }
-        if settings.use_db == Backend::Memory {
+        if settings.store.use_db == Backend::Memory {
             bail!("USE_DB=memory would forget the run at once; name a server with --server");
         }
         Ok(Self { settings: settings.clone(), server: None })
@@ -78,14 +78,14 @@ impl Home {
     }
 
     fn spool(&self) -> Spool {
-        Spool::of(&self.settings.data_dir)
+        Spool::of(&self.settings.store.data_dir)
     }
 
     fn carrier(&self) -> Result<Carrier> {
-        let artifacts = Artifacts::of(&self.settings.data_dir, ArtifactLimits::default());
+        let artifacts = Artifacts::of(&self.settings.store.data_dir, ArtifactLimits::default());
         let server = self.server.as_ref();
         // Beside a store, its retention decides.
-        let forgets = !self.settings.data_dir.join("tallybook.db").exists();
+        let forgets = !self.settings.store.data_dir.join("tallybook.db").exists();
         let server = server.map(|(address, token)| ServerDestination::new(address, token.clone(), artifacts, forgets));
         Ok(Carrier {
             courier: Courier::new(self.spool(), self.server().map(ToOwned::to_owned)),
@@ -125,7 +125,7 @@ impl Home {
         let Background { stop, thread } = background;
         drop(stop);
         let spool = self.spool();
-        let undelivered = |why| Undelivered { why, path: self.settings.data_dir.join("spool"), is_for_now: true };
+        let undelivered = |why| Undelivered { why, path: self.settings.store.data_dir.join("spool"), is_for_now: true };
         // A carrier that panicked is replaced; what it has delivered is known at the other end.
         let mut carrier = match thread.join().unwrap_or_else(|_| self.carrier()) {
             Ok(carrier) => carrier,

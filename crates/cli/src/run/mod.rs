@@ -193,7 +193,7 @@ impl Options {
             keep_artifacts: self.keep_artifacts,
             limits: Limits { timeout: self.timeout, grace: self.grace, ..Limits::default() },
             artifact_limits: ArtifactLimits::default(),
-            data_dir: self.settings.data_dir.clone(),
+            data_dir: self.settings.store.data_dir.clone(),
             server: server.map(ToOwned::to_owned),
             only_recorded: self.execution_id.is_some(),
         })

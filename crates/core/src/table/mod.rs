@@ -10,8 +10,8 @@ mod value;
 #[cfg(doc)]
 use crate::{Histogram, Sketch};
 
-pub use self::field::Json;
 pub(crate) use self::field::Field;
+pub use self::field::Json;
 pub use self::record::{Fields, Record};
 pub(crate) use self::record::{record, text_enum};
 pub use self::value::Value;
