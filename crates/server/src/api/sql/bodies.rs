@@ -201,8 +201,9 @@ pub(super) fn time(limit_ms: u32) -> Duration {
 }
 
 impl AckBody {
-    pub(super) fn of(self, engine: &Engine) -> Engine {
-        engine.with_ack(match self {
+    /// The engine that answers so, and takes no longer than this.
+    pub(super) fn of(self, engine: &Engine, time_limit_ms: u32) -> Engine {
+        engine.with_time_limit(time(time_limit_ms)).with_ack(match self {
             Self::Written => Ack::Written,
             Self::Durable => Ack::Durable,
         })

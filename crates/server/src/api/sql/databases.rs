@@ -14,10 +14,20 @@ use crate::api::body::JsonBody;
 use crate::api::error::{ApiError, BodyFailures, Failures, Missing, SqlFailures};
 use crate::api::params::{Name, NoParams, Params as QueryParams};
 
+/// The end of the address, as the OpenAPI document describes it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only described; `Name` reads it")]
+pub(crate) struct DatabasePath {
+    /// The database: a to z, 0 to 9, _ and -
+    #[param(pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")]
+    name: String,
+}
+
 /// Runs one statement, once or for many sets of parameters.
 #[utoipa::path(
     post, operation_id = "execute_in_database", path = "/api/v1/databases/{name}/execute", tag = "sql",
-    params(("name" = String, Path, description = "The database: a to z, 0 to 9, _ and -", pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")),
+    params(DatabasePath),
     request_body = ExecuteBody,
     responses((status = 200, description = "What it did", body = ExecutedAnswer), Missing, SqlFailures, BodyFailures, Failures)
 )]
@@ -27,7 +37,7 @@ pub(crate) async fn execute(
     JsonBody(body): JsonBody<ExecuteBody>,
 ) -> Result<Json<ExecutedAnswer>, ApiError> {
     with(&api, name, true, move |engine| {
-        let engine = body.ack.of(&engine.with_time_limit(time(body.time_limit_ms)));
+        let engine = body.ack.of(engine, body.time_limit_ms);
         let done = match body.sets {
             Some(sets) => {
                 let sets = sets.into_iter().map(Params::try_from).collect::<SqlResult<Vec<_>>>()?;
@@ -43,7 +53,7 @@ pub(crate) async fn execute(
 /// Runs one statement that reads.
 #[utoipa::path(
     post, operation_id = "query_database", path = "/api/v1/databases/{name}/query", tag = "sql",
-    params(("name" = String, Path, description = "The database: a to z, 0 to 9, _ and -", pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")),
+    params(DatabasePath),
     request_body = QueryBody,
     responses((status = 200, description = "The rows", body = RowsAnswer), Missing, SqlFailures, BodyFailures, Failures)
 )]
@@ -63,7 +73,7 @@ pub(crate) async fn query(
 /// Runs statements and queries as one transaction: all of them, or none.
 #[utoipa::path(
     post, operation_id = "transact_in_database", path = "/api/v1/databases/{name}/transaction", tag = "sql",
-    params(("name" = String, Path, description = "The database: a to z, 0 to 9, _ and -", pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")),
+    params(DatabasePath),
     request_body = TransactionBody,
     responses((status = 200, description = "What each step came to", body = TransactionAnswer), Missing, SqlFailures, BodyFailures, Failures)
 )]
@@ -74,7 +84,7 @@ pub(crate) async fn transaction(
 ) -> Result<Json<TransactionAnswer>, ApiError> {
     let steps = body.steps.into_iter().map(step).collect::<Result<Vec<_>, _>>()?;
     with(&api, name, true, move |engine| {
-        let engine = body.ack.of(&engine.with_time_limit(time(body.time_limit_ms)));
+        let engine = body.ack.of(engine, body.time_limit_ms);
         let answers = engine.batch(steps)?;
         Ok(Json(TransactionAnswer { steps: answers.into_iter().map(Into::into).collect() }))
     })
@@ -93,7 +103,7 @@ fn step(body: StepBody) -> Result<Step, ApiError> {
 /// Runs a script as one transaction.
 #[utoipa::path(
     post, operation_id = "run_script_in_database", path = "/api/v1/databases/{name}/script", tag = "sql",
-    params(("name" = String, Path, description = "The database: a to z, 0 to 9, _ and -", pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")),
+    params(DatabasePath),
     request_body = ScriptBody,
     responses((status = 200, description = "What it did", body = ScriptAnswer), Missing, SqlFailures, BodyFailures, Failures)
 )]
@@ -103,7 +113,7 @@ pub(crate) async fn script(
     JsonBody(body): JsonBody<ScriptBody>,
 ) -> Result<Json<ScriptAnswer>, ApiError> {
     with(&api, name, true, move |engine| {
-        let engine = body.ack.of(&engine.with_time_limit(time(body.time_limit_ms)));
+        let engine = body.ack.of(engine, body.time_limit_ms);
         let done = engine.script(body.sql)?;
         Ok(Json(ScriptAnswer { statements: done.statements, rows: done.rows }))
     })
@@ -113,7 +123,7 @@ pub(crate) async fn script(
 /// What was done with a database since it was opened: calls, errors by kind, waiting and running times, its log.
 #[utoipa::path(
     get, operation_id = "get_database_stats", path = "/api/v1/databases/{name}/stats", tag = "sql",
-    params(("name" = String, Path, description = "The database: a to z, 0 to 9, _ and -", pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")),
+    params(DatabasePath),
     responses((status = 200, description = "The numbers", body = Object), Missing, Failures)
 )]
 pub(crate) async fn stats(
