@@ -1,8 +1,9 @@
 //! Copying files with a checksum, compressed or not, onto the disk.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
@@ -91,6 +92,19 @@ pub(crate) fn sync_folders(folder: &Path) -> Result<()> {
         }
     }
     sync_folder(folder)
+}
+
+/// Removes every file below a folder that is not among `kept`.
+pub(crate) fn remove_others(folder: &Path, kept: &HashSet<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
+        let path = entry.map_err(Error::io(folder, "read"))?.path();
+        if path.is_dir() {
+            remove_others(&path, kept)?;
+        } else if !kept.contains(&path) {
+            std::fs::remove_file(&path).map_err(Error::io(&path, "removed"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the folder of a file.

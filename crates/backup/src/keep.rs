@@ -60,8 +60,8 @@ pub(crate) fn prune(target: &Target, keep: &Keep, now: Timestamp) -> Result<()> 
         let stays = keep.what_stays(place, manifest, now);
         if stays.files.is_empty() {
             target.remove(found)?;
-        } else if stays != *manifest {
-            found.thin(manifest, &stays)?;
+        } else if stays.let_go > 0 {
+            found.thin(&stays)?;
         }
     }
     Ok(())

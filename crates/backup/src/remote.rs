@@ -48,6 +48,9 @@ pub struct Uploaded {
 }
 
 impl Remote {
+    /// The settings that nobody else may read.
+    pub const SECRETS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
     /// The place at `url`, such as `s3://bucket/prefix`; who may use it is said by `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and `AWS_ENDPOINT`, among `settings`.
     pub fn open(url: &str, settings: impl IntoIterator<Item = (String, String)>) -> Result<Self> {

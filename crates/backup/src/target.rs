@@ -1,5 +1,6 @@
 //! Where backups are kept: a folder that has one folder for each.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -133,17 +134,15 @@ impl Target {
 }
 
 impl Found {
-    /// Removes the files of a backup that are not in `stays`, which becomes its manifest before.
-    pub(crate) fn thin(&self, manifest: &Manifest, stays: &Manifest) -> Result<()> {
+    /// Makes `stays` its manifest and removes every other file: also those that a removal left which was cut off.
+    pub(crate) fn thin(&self, stays: &Manifest) -> Result<()> {
         let (file, new) = (self.path.join(manifest::FILE), self.path.join("manifest.new"));
         write_manifest(&new, stays)?;
         fs::rename(&new, &file).map_err(Error::io(&file, "written"))?;
         files::sync_folder(&self.path)?;
-        for entry in manifest.files.iter().filter(|entry| !stays.files.contains(entry)) {
-            let path = self.path.join(entry.stored_path());
-            fs::remove_file(&path).map_err(Error::io(&path, "removed"))?;
-        }
-        Ok(())
+        let mut named: HashSet<PathBuf> = stays.files.iter().map(|entry| self.path.join(entry.stored_path())).collect();
+        named.insert(file);
+        files::remove_others(&self.path, &named)
     }
 
     /// Reads every file of it again, and compares it with its manifest; looks into databases as well.

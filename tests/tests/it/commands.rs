@@ -90,6 +90,7 @@ env_allow = ["SHOWN"]"#,
     ))?
     .with("SHOWN", "seen")
     .with("DATABASE_URL", "postgres://nobody:hunter2@127.0.0.1/none")
+    .with("AWS_SECRET_ACCESS_KEY", "hunter2")
     .with("MIRROR_URL", &format!("sqlite:{}", mirror.path().display()));
     let server = setup.start().await?;
     let all = server.get_as(TOKEN, "/api/v1/commands").await?;
@@ -108,7 +109,7 @@ env_allow = ["SHOWN"]"#,
     let texts = recorded.texts();
     assert!(texts.contains(&"seen $(id) --all"), "no shell reads the command: {texts:?}");
     assert!(texts.contains(&"SHOWN=seen"), "it has the environment of the server: {texts:?}");
-    for secret in ["API_TOKEN=", "DATABASE_URL=", "MIRROR_URL="] {
+    for secret in ["API_TOKEN=", "DATABASE_URL=", "MIRROR_URL=", "AWS_SECRET_ACCESS_KEY="] {
         assert!(!texts.iter().any(|text| text.starts_with(secret)), "it has a secret of the server: {texts:?}");
     }
     assert!(texts.contains(&&*fs::canonicalize(work.path())?.to_string_lossy()), "{texts:?}");

@@ -131,6 +131,20 @@ fn a_database_stays_as_long_as_its_own_rule_says_and_what_is_left_can_be_restore
 }
 
 #[test]
+fn what_a_removal_left_that_was_cut_off_goes_with_the_next_backup() {
+    let data = DataFolder::new();
+    let count = |count| Rule { count: Some(count), age: None };
+    let databases = [("notes".to_owned(), count(4))].into();
+    let options = TakeOptions { keep: Keep { all: count(1), databases }, ..TakeOptions::default() };
+    let first = data.take_with(&options);
+    data.take_with(&options);
+    // As after a crash behind the new manifest: a file that it does not name any more.
+    fs::write(first.path.join("tallybook.db"), "left").unwrap();
+    data.take_with(&options);
+    assert_eq!(files(&first.path).len(), 2, "the database that stays, and the manifest");
+}
+
+#[test]
 fn a_database_may_stay_until_it_has_an_age_of_its_own() {
     let data = DataFolder::new();
     let rule = |age| Rule { count: None, age: Some(age) };

@@ -98,11 +98,13 @@ fn known_settings() -> Vec<Arg> {
     Settings::augment_args(Command::new("settings")).get_arguments().cloned().collect()
 }
 
-/// The variables of the environment whose values are secret: those whose values no help shows.
+/// The variables of the environment whose values are secret: those whose values no help shows, and the keys of the place that
+/// backups are sent to.
 pub(crate) fn secret_variables() -> Vec<OsString> {
     let settings = known_settings();
     let secret = settings.iter().filter(|arg| arg.is_hide_env_values_set());
-    secret.filter_map(|arg| arg.get_env().map(ToOwned::to_owned)).collect()
+    let secret = secret.filter_map(|arg| arg.get_env().map(ToOwned::to_owned));
+    secret.chain(tallybook_backup::Remote::SECRETS.map(OsString::from)).collect()
 }
 
 /// Every setting as `matches` has it, and where it came from.
@@ -185,7 +187,7 @@ mod tests {
         let (settings, resolved) = parse("api_token = \"hunter2\"", &[])?;
         assert_eq!(settings.network.api_token.as_deref(), Some("hunter2"));
         assert!(!format!("{resolved:?}").contains("hunter2"));
-        assert_eq!(secret_variables(), ["DATABASE_URL", "MIRROR_URL", "API_TOKEN"]);
+        assert_eq!(secret_variables()[..3], ["DATABASE_URL", "MIRROR_URL", "API_TOKEN"]);
         Ok(())
     }
 }
