@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// The result of every call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -167,7 +167,10 @@ impl Error {
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let detail = error.to_string();
+        // The index of the log is made by writing zeros: where that fails, there is no room for it.
+        let no_room = error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
         let (kind, context) = match error.sqlite_error_code() {
+            _ if no_room => (ErrorKind::Full, "the disk is full; make room, then try again"),
             _ if matches!(error, rusqlite::Error::MultipleStatement) => {
                 (ErrorKind::Statement, "there is more than one statement; a script or a transaction takes many")
             }
