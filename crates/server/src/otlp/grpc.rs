@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{MethodRouter, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use opentelemetry_proto::DESCRIPTORS;
@@ -87,22 +87,15 @@ fn exports(receiver: Receiver) -> Router {
     let path = |service: &str| format!("/{service}/Export");
     let [logs_path, traces_path, metrics_path] = SERVICES.map(path);
     Router::new()
-        .route(&logs_path, post(logs))
-        .route(&traces_path, post(traces))
-        .route(&metrics_path, post(metrics))
+        .route(&logs_path, exports_of(Signal::Log))
+        .route(&traces_path, exports_of(Signal::Span))
+        .route(&metrics_path, exports_of(Signal::Metric))
         .with_state(receiver)
 }
 
-async fn logs(State(receiver): State<Receiver>, request: Request) -> Response {
-    export(&receiver, Signal::Log, request).await
-}
-
-async fn traces(State(receiver): State<Receiver>, request: Request) -> Response {
-    export(&receiver, Signal::Span, request).await
-}
-
-async fn metrics(State(receiver): State<Receiver>, request: Request) -> Response {
-    export(&receiver, Signal::Metric, request).await
+/// The one handler, for a signal.
+fn exports_of(signal: Signal) -> MethodRouter<Receiver> {
+    post(async move |State(receiver): State<Receiver>, request: Request| export(&receiver, signal, request).await)
 }
 
 async fn export(receiver: &Receiver, signal: Signal, request: Request) -> Response {

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{MethodRouter, post};
 use tallybook_core::Signal;
 use tallybook_writer::Observed;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -24,9 +24,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The addresses of OTLP/HTTP. Pages of `cors_origins` may send from a browser.
 pub(crate) fn router(receiver: Receiver, cors_origins: &[String]) -> Router {
     let router = Router::new()
-        .route("/v1/logs", post(logs))
-        .route("/v1/traces", post(traces))
-        .route("/v1/metrics", post(metrics))
+        .route("/v1/logs", exports_of(Signal::Log))
+        .route("/v1/traces", exports_of(Signal::Span))
+        .route("/v1/metrics", exports_of(Signal::Metric))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(receiver.clone(), authorize))
@@ -47,16 +47,9 @@ pub(crate) fn router(receiver: Receiver, cors_origins: &[String]) -> Router {
     )
 }
 
-async fn logs(State(receiver): State<Receiver>, request: Request) -> Response {
-    export(&receiver, Signal::Log, request).await
-}
-
-async fn traces(State(receiver): State<Receiver>, request: Request) -> Response {
-    export(&receiver, Signal::Span, request).await
-}
-
-async fn metrics(State(receiver): State<Receiver>, request: Request) -> Response {
-    export(&receiver, Signal::Metric, request).await
+/// The one handler, for a signal.
+fn exports_of(signal: Signal) -> MethodRouter<Receiver> {
+    post(async move |State(receiver): State<Receiver>, request: Request| export(&receiver, signal, request).await)
 }
 
 async fn export(receiver: &Receiver, signal: Signal, request: Request) -> Response {
