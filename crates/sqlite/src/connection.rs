@@ -16,14 +16,20 @@ pub const WAL_BYTES_KEPT: i64 = 64 << 20;
 /// Two statements for each table, and what lists ask for.
 const STATEMENTS_CACHED: usize = 128;
 
+/// Free pages are given back when the writer says so.
+const INCREMENTAL: i64 = 2;
+
 /// The one connection that writes; makes the database if it is not there.
 pub(crate) fn open_writer(database: &Path, page_bytes: u32, cache_kib: i64) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Both only mean something while the database is empty.
+    // Both only mean something while the database is empty; the second writes, and waits for the disk, each time it is set.
     connection.pragma_update(None, "page_size", page_bytes)?;
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let auto_vacuum: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if auto_vacuum != INCREMENTAL {
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         let refused = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);

@@ -74,3 +74,17 @@ fn a_read_that_does_not_end_is_interrupted() {
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(reader.join().unwrap(), ErrorKind::Closed);
 }
+
+#[test]
+fn opening_what_is_there_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let engine = Engine::open(&path, Options::default()).unwrap();
+    engine.script("CREATE TABLE note (text TEXT)").unwrap();
+    engine.shutdown().unwrap();
+    let engine = Engine::open(&path, Options::default()).unwrap();
+    assert_eq!(engine.query("SELECT count(*) FROM note", ()).unwrap().rows, [[0.into()]]);
+    let log = std::fs::metadata(folder.path().join("app.db-wal")).map_or(0, |log| log.len());
+    assert_eq!(log, 0, "the log is as long");
+    engine.shutdown().unwrap();
+}
