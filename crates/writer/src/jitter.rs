@@ -56,17 +56,7 @@ mod tests {
     use super::*;
 
     fn ping(second: i64, latency: Option<u64>) -> Ping {
-        Ping {
-            target: "a".into(),
-            time: Timestamp(second * 1_000_000_000),
-            latency,
-            success: latency.is_some(),
-            ttl: None,
-            packet_size: None,
-            sequence: None,
-            jitter: None,
-            error: None,
-        }
+        Ping::new("a", Timestamp(second * 1_000_000_000), latency)
     }
 
     fn jitters(pings: &mut [Ping]) -> Vec<Option<u64>> {

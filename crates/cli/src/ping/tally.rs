@@ -43,17 +43,7 @@ mod tests {
     use super::*;
 
     fn ping(latency: Option<u64>) -> Ping {
-        Ping {
-            target: "a".into(),
-            time: Timestamp(0),
-            latency,
-            success: latency.is_some(),
-            ttl: None,
-            packet_size: None,
-            sequence: None,
-            jitter: None,
-            error: None,
-        }
+        Ping::new("a", Timestamp(0), latency)
     }
 
     #[test]

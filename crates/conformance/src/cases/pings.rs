@@ -27,15 +27,9 @@ const MILLISECOND: u64 = 1_000_000;
 /// A ping of the target `a`.
 fn ping(second: i64, latency: Option<u64>) -> Ping {
     Ping {
-        target: "a".into(),
-        time: Timestamp(second * SECOND),
-        latency,
-        success: latency.is_some(),
         ttl: Some(64),
-        packet_size: None,
-        sequence: None,
         jitter: latency.map(|latency| latency / 10),
-        error: None,
+        ..Ping::new("a", Timestamp(second * SECOND), latency)
     }
 }
 

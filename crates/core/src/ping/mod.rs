@@ -50,6 +50,23 @@ record! {
     }
 }
 
+impl Ping {
+    /// A ping of which nothing else is known; `latency` in nanoseconds, `None` when it was lost.
+    pub fn new(target: impl Into<Arc<str>>, time: Timestamp, latency: Option<u64>) -> Self {
+        Self {
+            target: target.into(),
+            time,
+            latency,
+            success: latency.is_some(),
+            ttl: None,
+            packet_size: None,
+            sequence: None,
+            jitter: None,
+            error: None,
+        }
+    }
+}
+
 text_enum! {
     /// The length of a bucket of pings.
     Resolution {

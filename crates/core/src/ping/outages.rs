@@ -115,17 +115,7 @@ mod tests {
     fn pings(text: &str) -> Vec<Ping> {
         let ping = |(at, sign): (usize, char)| {
             let latency = (sign == '.').then_some(1_000_000);
-            (sign != ' ').then(|| Ping {
-                target: "a".into(),
-                time: Timestamp(at as i64 * SECOND),
-                latency,
-                success: latency.is_some(),
-                ttl: None,
-                packet_size: None,
-                sequence: None,
-                jitter: None,
-                error: None,
-            })
+            (sign != ' ').then(|| Ping::new("a", Timestamp(at as i64 * SECOND), latency))
         };
         text.chars().enumerate().filter_map(ping).collect()
     }

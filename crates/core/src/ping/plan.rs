@@ -89,17 +89,7 @@ mod tests {
     use super::*;
 
     fn ping(target: &str, second: i64, latency: Option<u64>) -> Ping {
-        Ping {
-            target: target.into(),
-            time: Timestamp(second * 1_000_000_000),
-            latency,
-            success: latency.is_some(),
-            ttl: Some(64),
-            packet_size: None,
-            sequence: None,
-            jitter: None,
-            error: None,
-        }
+        Ping { ttl: Some(64), ..Ping::new(target, Timestamp(second * 1_000_000_000), latency) }
     }
 
     #[test]

@@ -107,17 +107,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn ping(second: i64, latency: Option<u64>, jitter: Option<u64>) -> Ping {
-        Ping {
-            target: "a".into(),
-            time: Timestamp(second * 1_000_000_000),
-            latency,
-            success: latency.is_some(),
-            ttl: None,
-            packet_size: None,
-            sequence: None,
-            jitter,
-            error: None,
-        }
+        Ping { jitter, ..Ping::new("a", Timestamp(second * 1_000_000_000), latency) }
     }
 
     #[test]

@@ -101,17 +101,7 @@ mod tests {
     use crate::Record;
 
     fn ping(target: &str, time: i64, latency: Option<u64>) -> Ping {
-        Ping {
-            target: target.into(),
-            time: Timestamp(time),
-            latency,
-            success: latency.is_some(),
-            ttl: None,
-            packet_size: None,
-            sequence: None,
-            jitter: None,
-            error: None,
-        }
+        Ping::new(target, Timestamp(time), latency)
     }
 
     #[test]

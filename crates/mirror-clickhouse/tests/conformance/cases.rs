@@ -63,17 +63,7 @@ async fn assert_same(primary: &MemoryStore, mirror: &ClickHouseMirror) {
 }
 
 fn ping(time: i64, latency: Option<u64>) -> Ping {
-    Ping {
-        target: "host".into(),
-        time: Timestamp(time),
-        latency,
-        success: latency.is_some(),
-        ttl: None,
-        packet_size: None,
-        sequence: None,
-        jitter: None,
-        error: None,
-    }
+    Ping::new("host", Timestamp(time), latency)
 }
 
 fn tick(time: i64, seq: u64, bid: &str, ask: &str) -> Tick {

@@ -18,17 +18,7 @@ fn config(id: &str, interval: Duration) -> TargetConfig {
 }
 
 fn ping(target: &Target, success: bool) -> Ping {
-    Ping {
-        target: target.name().clone(),
-        time: Timestamp::now(),
-        latency: success.then_some(1_000),
-        success,
-        ttl: None,
-        packet_size: None,
-        sequence: None,
-        jitter: None,
-        error: None,
-    }
+    Ping::new(target.name().clone(), Timestamp::now(), success.then_some(1_000))
 }
 
 /// A daemon whose hosts answer as long as the flag says so, and the moments of its pings.

@@ -177,17 +177,7 @@ mod tests {
     }
 
     fn ping(target: &str, second: i64, latency_ms: Option<u64>) -> Ping {
-        Ping {
-            target: target.into(),
-            time: at(second),
-            latency: latency_ms.map(|ms| ms * 1_000_000),
-            success: latency_ms.is_some(),
-            ttl: None,
-            packet_size: None,
-            sequence: None,
-            jitter: None,
-            error: None,
-        }
+        Ping::new(target, at(second), latency_ms.map(|ms| ms * 1_000_000))
     }
 
     fn rule(when: AlertKind, above: Option<f64>, cooldown_seconds: u64) -> AlertRule {

@@ -14,17 +14,7 @@ const NOON: i64 = 1_767_614_400 * SECOND;
 fn pings(target: &str, text: &str) -> Vec<Ping> {
     let ping = |(second, sign): (i64, char)| {
         let latency = sign.to_digit(10).map(|ms| u64::from(ms) * 1_000_000);
-        Ping {
-            target: target.into(),
-            time: Timestamp(NOON + second * SECOND),
-            latency,
-            success: latency.is_some(),
-            ttl: None,
-            packet_size: None,
-            sequence: Some(second.unsigned_abs()),
-            jitter: None,
-            error: None,
-        }
+        Ping { sequence: Some(second.unsigned_abs()), ..Ping::new(target, Timestamp(NOON + second * SECOND), latency) }
     };
     (0..).zip(text.chars()).map(ping).collect()
 }

@@ -265,17 +265,7 @@ pub(crate) fn unnumbered(symbol: &str, millis: i64) -> Tick {
 }
 
 pub(crate) fn ping(target: &str, millis: i64, latency: Option<u64>) -> Ping {
-    Ping {
-        target: target.into(),
-        time: Timestamp(NOW.0 + millis * 1_000_000),
-        latency,
-        success: latency.is_some(),
-        ttl: None,
-        packet_size: None,
-        sequence: None,
-        jitter: None,
-        error: None,
-    }
+    Ping::new(target, Timestamp(NOW.0 + millis * 1_000_000), latency)
 }
 
 /// Later than any test: numbers count from 0 after the start of a process.
