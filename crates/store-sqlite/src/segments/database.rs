@@ -1,5 +1,7 @@
 //! The database of one day: how it is opened, made, and told apart from what is none of ours.
 
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -26,6 +28,8 @@ pub(crate) enum Refusal {
     Newer,
     /// It holds something else than this day of ticks.
     Foreign,
+    /// It is there, and this process may not open it, or it points to where nothing is.
+    Denied(io::Error),
     /// It cannot be opened at present.
     Failed(rusqlite::Error),
 }
@@ -45,6 +49,24 @@ impl Refusal {
         matches!(self, Self::Damaged(_)) || path.is_dir()
     }
 
+    /// Whether the file has to be mended by hand, before which it is left alone.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(self, Self::Newer | Self::Foreign | Self::Denied(_))
+    }
+
+    /// The same, knowing which file it is.
+    fn of(self, path: &Path) -> Self {
+        if !matches!(self, Self::Failed(_)) || fs::symlink_metadata(path).is_err() {
+            return self;
+        }
+        match OpenOptions::new().read(true).write(true).open(path) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => {
+                Self::Denied(error)
+            }
+            _ => self,
+        }
+    }
+
     pub(crate) fn into_error(self, operation: &'static str, path: &Path) -> Error {
         let path = path.display();
         match self {
@@ -61,6 +83,12 @@ impl Refusal {
                 operation,
                 format!("{path} does not hold this day of ticks as Tallybook keeps it; move it away, then import it"),
             ),
+            Self::Denied(error) => Error::new(
+                ErrorKind::Unsupported,
+                operation,
+                format!("{path} cannot be opened; make it readable and writable, then start again"),
+            )
+            .with_source(error),
             Self::Failed(error) => failed(operation, error),
         }
     }
@@ -69,6 +97,10 @@ impl Refusal {
 /// The connection that writes; makes the database if it is not there, as an overlay of the Parquet file `base` if there
 /// is one.
 pub(crate) fn open_writer(path: &Path, day: Day, base: Option<&str>) -> Result<Connection, Refusal> {
+    writer(path, day, base).map_err(|refusal| refusal.of(path))
+}
+
+fn writer(path: &Path, day: Day, base: Option<&str>) -> Result<Connection, Refusal> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;

@@ -1,6 +1,6 @@
 //! The days there are, and reading them: shared by the writer thread, the readers and whoever seals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -45,6 +45,9 @@ struct Entry {
 pub(crate) struct Days {
     pub(crate) folder: Folder,
     entries: RwLock<BTreeMap<Day, Arc<Entry>>>,
+    /// Days with a file that could not be used when the store was opened: they are neither read nor written to, so that
+    /// nothing takes the place of what is in it.
+    left_out: BTreeSet<Day>,
     kept: Mutex<Kept>,
     closing: AtomicBool,
 }
@@ -56,10 +59,11 @@ struct Kept {
 }
 
 impl Days {
-    pub(crate) fn new(folder: Folder, days: BTreeMap<Day, (State, Revisions)>) -> Self {
+    pub(crate) fn new(folder: Folder, days: BTreeMap<Day, (State, Revisions)>, left_out: BTreeSet<Day>) -> Self {
         let entry = |(state, revisions)| Entry { state: RwLock::new(state), revisions: Mutex::new(Some(revisions)) };
         let days = days.into_iter().map(|(day, known)| (day, Arc::new(entry(known)))).collect();
-        Self { folder, entries: RwLock::new(days), kept: Mutex::default(), closing: AtomicBool::new(false) }
+        let (entries, kept, closing) = (RwLock::new(days), Mutex::default(), AtomicBool::new(false));
+        Self { folder, entries, left_out, kept, closing }
     }
 
     /// Ends seals and unseals that are under way.
@@ -83,6 +87,10 @@ impl Days {
     /// All days, the earliest first.
     pub(crate) fn all(&self) -> Vec<Day> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    pub(crate) fn is_left_out(&self, day: Day) -> bool {
+        self.left_out.contains(&day)
     }
 
     pub(crate) fn state(&self, day: Day) -> Option<State> {

@@ -24,6 +24,8 @@ pub(crate) struct Files {
     pub(crate) parquet: bool,
     /// A log beside the database: it was not closed.
     pub(crate) log: bool,
+    /// One of them cannot be read.
+    pub(crate) unreadable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -105,7 +107,7 @@ impl Folder {
     }
 
     /// All days, with what they have. What a seal or unseal that was cut off left unfinished is removed, a file that is no
-    /// database is put aside.
+    /// database is put aside, and one that cannot be read is left alone.
     pub(crate) fn scan(&self) -> Result<BTreeMap<Day, Files>> {
         let mut days = BTreeMap::new();
         for year in children(&self.root)? {
@@ -115,7 +117,7 @@ impl Folder {
                 }
             }
         }
-        days.retain(|_, files: &mut Files| files.database || files.parquet);
+        days.retain(|_, files: &mut Files| files.database || files.parquet || files.unreadable);
         Ok(days)
     }
 
@@ -128,9 +130,15 @@ impl Folder {
         let Some(day) = Day::parse(date).filter(|day| self.file(*day, extension) == file) else { return Ok(()) };
         let files = days.entry(day).or_default();
         match extension {
-            "parquet" if is_parquet(file) => files.parquet = true,
-            "db" if is_database(file) => files.database = true,
-            "parquet" | "db" => self.put_aside(day, file, OPERATION)?,
+            "parquet" | "db" => match is_sound(file, extension) {
+                Ok(true) if extension == "db" => files.database = true,
+                Ok(true) => files.parquet = true,
+                Ok(false) => self.put_aside(day, file, OPERATION)?,
+                Err(error) => {
+                    tracing::error!(file = %file.display(), %error, "a file of ticks cannot be read");
+                    files.unreadable = true;
+                }
+            },
             "db-wal" => files.log = true,
             "parquet.sealing" | "db.unsealing" | "db.unsealing-wal" | "db.unsealing-shm" => {
                 fs::remove_file(file).map_err(|error| unreadable(file, error))?;
@@ -141,25 +149,25 @@ impl Folder {
     }
 }
 
-/// An empty file is one, too: SQLite makes it before it writes to it.
-fn is_database(path: &Path) -> bool {
-    let start = File::open(path).and_then(|file| some_bytes(&file));
-    start.is_ok_and(|start| start.is_empty() || start == DATABASE_MAGIC)
+/// Whether a file is what its extension says; an empty database is one, too: SQLite makes it before it writes to it.
+fn is_sound(path: &Path, extension: &str) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(false);
+    }
+    if extension == "db" {
+        return Ok(metadata.len() == 0 || starts_with(&file, DATABASE_MAGIC)?);
+    }
+    // Looks at the end: a file that was cut off has none.
+    file.seek(SeekFrom::Start(metadata.len().saturating_sub(PARQUET_MAGIC.len() as u64)))?;
+    starts_with(&file, PARQUET_MAGIC)
 }
 
-/// Looks at the end: a file that was cut off has none.
-fn is_parquet(path: &Path) -> bool {
-    let end = File::open(path).and_then(|mut file| {
-        file.seek(SeekFrom::End(-(PARQUET_MAGIC.len() as i64)))?;
-        some_bytes(&file)
-    });
-    end.is_ok_and(|end| end == PARQUET_MAGIC)
-}
-
-fn some_bytes(file: &File) -> io::Result<Vec<u8>> {
+fn starts_with(file: &File, magic: &[u8]) -> io::Result<bool> {
     let mut bytes = Vec::new();
-    file.take(DATABASE_MAGIC.len() as u64).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    file.take(magic.len() as u64).read_to_end(&mut bytes)?;
+    Ok(bytes == magic)
 }
 
 /// `x.db-wal` beside `x.db`.

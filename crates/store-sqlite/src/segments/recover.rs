@@ -1,6 +1,6 @@
 //! What is found at the start: the files of each day, with what a process that was cut off left unfinished brought to an end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 use tallybook_core::{Error, ErrorKind, Result};
@@ -18,18 +18,37 @@ const OPERATION: &str = "opening the store";
 pub(crate) fn recover(folder: Folder, main: &Connection) -> Result<Days> {
     let error = |error| failed(OPERATION, error);
     let listed = listed(main).map_err(error)?;
-    let mut days = BTreeMap::new();
+    let (mut days, mut left_out) = (BTreeMap::new(), BTreeSet::new());
     for (day, files) in folder.scan()? {
         let known = listed.get(&day).copied();
-        let found = if known.is_none() || files.log || (files.database && files.parquet) {
+        let found = if files.unreadable {
+            Found::Unusable
+        } else if known.is_none() || files.log || (files.database && files.parquet) {
             examine(&folder, day, files, known)?
         } else {
-            known.map(|revisions| (State { database: files.database, parquet: files.parquet }, revisions))
+            let state = State { database: files.database, parquet: files.parquet };
+            known.map_or(Found::Nothing, |revisions| Found::Day(state, revisions))
         };
-        days.extend(found.map(|found| (day, found)));
+        match found {
+            Found::Day(state, revisions) => drop(days.insert(day, (state, revisions))),
+            Found::Nothing => {}
+            Found::Unusable => {
+                tracing::error!(%day, "a day of ticks is left out until its files are mended; the others go on");
+                left_out.insert(day);
+            }
+        }
     }
     write_down(main, &listed, &days).map_err(error)?;
-    Ok(Days::new(folder, days))
+    Ok(Days::new(folder, days, left_out))
+}
+
+/// What the files of a day come to.
+enum Found {
+    Day(State, Revisions),
+    /// Nothing of ours is left.
+    Nothing,
+    /// One of them has to be mended by hand.
+    Unusable,
 }
 
 fn listed(main: &Connection) -> rusqlite::Result<BTreeMap<Day, Revisions>> {
@@ -41,11 +60,25 @@ fn listed(main: &Connection) -> rusqlite::Result<BTreeMap<Day, Revisions>> {
     rows.collect()
 }
 
-/// Opens the files of a day, so that of two truths one goes and a log is emptied. `None` where nothing of ours is left.
-fn examine(folder: &Folder, day: Day, files: Files, known: Option<Revisions>) -> Result<Option<(State, Revisions)>> {
+/// Opens the files of a day, so that of two truths one goes and a log is emptied.
+fn examine(folder: &Folder, day: Day, files: Files, known: Option<Revisions>) -> Result<Found> {
     let mut revisions: Vec<i64> = known.into_iter().flat_map(|known| [known.first, known.last]).collect();
     let sealed = if files.parquet { open_sealed(folder, day)? } else { None };
-    let database = if files.database { open_database(folder, day, sealed.as_ref())? } else { None };
+    let path = folder.database(day);
+    let database = match files.database.then(|| open_writer(&path, day, sealed.as_ref().map(Sealed::id))) {
+        None => None,
+        Some(Ok(database)) => Some(database),
+        Some(Err(Refusal::Damaged(_))) => folder.put_aside(day, &path, OPERATION).map(|()| None)?,
+        Some(Err(refusal)) => {
+            let lasting = refusal.is_lasting();
+            let error = refusal.into_error(OPERATION, &path);
+            if !lasting {
+                return Err(error);
+            }
+            tracing::error!(%error, "a file of ticks cannot be used");
+            return Ok(Found::Unusable);
+        }
+    };
     let mut state = State { database: database.is_some(), parquet: sealed.is_some() };
     if let Some(database) = database {
         let error = |error| failed(OPERATION, error);
@@ -58,7 +91,7 @@ fn examine(folder: &Folder, day: Day, files: Files, known: Option<Revisions>) ->
     revisions.extend(sealed.iter().map(Sealed::revision));
     let (first, last) = (revisions.iter().min(), revisions.iter().max());
     let revisions = Revisions { first: first.copied().unwrap_or(1), last: last.copied().unwrap_or(1) };
-    Ok((state.database || state.parquet).then_some((state, revisions)))
+    Ok(if state.database || state.parquet { Found::Day(state, revisions) } else { Found::Nothing })
 }
 
 fn open_sealed(folder: &Folder, day: Day) -> Result<Option<Sealed>> {
@@ -66,18 +99,6 @@ fn open_sealed(folder: &Folder, day: Day) -> Result<Option<Sealed>> {
     match Sealed::open(&path) {
         Err(error) if error.kind() == ErrorKind::Corrupt => folder.put_aside(day, &path, OPERATION).map(|()| None),
         opened => opened.map(Some),
-    }
-}
-
-fn open_database(folder: &Folder, day: Day, sealed: Option<&Sealed>) -> Result<Option<Connection>> {
-    let path = folder.database(day);
-    match open_writer(&path, day, sealed.map(Sealed::id)) {
-        Err(Refusal::Damaged(_)) => folder.put_aside(day, &path, OPERATION).map(|()| None),
-        Err(refusal @ (Refusal::Foreign | Refusal::Newer)) => {
-            tracing::error!(error = %refusal.into_error(OPERATION, &path), "a file of ticks is left out");
-            Ok(None)
-        }
-        opened => opened.map(Some).map_err(|refusal| refusal.into_error(OPERATION, &path)),
     }
 }
 

@@ -151,6 +151,76 @@ async fn a_day_that_is_none_of_ours_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_day_that_cannot_be_opened_is_left_alone_and_the_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    let ticks: Vec<Tick> = (0..3).map(|days| tick("A", day(days), 1, "1")).collect();
+    commit(&store, ticks.clone()).await;
+    store.seal(Timestamp(day(1))).await.unwrap();
+    store.close().await.unwrap();
+    // Days that lie on another disk, which is not there: root, too, cannot open them.
+    let away = folder.path().join("away");
+    fs::create_dir(&away).unwrap();
+    let elsewhere =
+        [(0, "db"), (1, "parquet")].map(|(days, extension)| (file(folder.path(), days, extension), extension));
+    for (path, extension) in &elsewhere {
+        fs::rename(path, away.join(extension)).unwrap();
+        std::os::unix::fs::symlink(away.join(extension), path).unwrap();
+    }
+    fs::rename(&away, folder.path().join("unplugged")).unwrap();
+
+    let store = open(folder.path()).unwrap();
+    assert_eq!(stored(&store).await, ticks[2..]);
+    assert_eq!(store.segments().await.unwrap().len(), 1);
+    for days in 0..2 {
+        let batch = Sender::new().batch(Records { ticks: vec![tick("A", day(days), 2, "2")], ..Records::default() });
+        let error = store.commit(batch).await.unwrap_err();
+        assert_eq!((error.kind(), error.applied()), (ErrorKind::Unsupported, Applied::No), "{error}");
+    }
+    commit(&store, vec![tick("A", day(2), 2, "2")]).await;
+    store.close().await.unwrap();
+
+    fs::rename(folder.path().join("unplugged"), &away).unwrap();
+    let store = open(folder.path()).unwrap();
+    let all = sorted(ticks.into_iter().chain([tick("A", day(2), 2, "2")]).collect());
+    assert_eq!(stored(&store).await, all);
+    assert_eq!(followed(&store).await, all);
+}
+
+#[tokio::test]
+async fn a_day_that_cannot_be_opened_while_the_store_is_open_refuses_only_its_own_ticks() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    let path = file(folder.path(), 0, "db");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/nowhere/ticks.db", &path).unwrap();
+    let batch = Sender::new().batch(Records { ticks: vec![tick("A", day(0), 1, "1")], ..Records::default() });
+    let error = store.commit(batch).await.unwrap_err();
+    assert_eq!((error.kind(), error.applied()), (ErrorKind::Unsupported, Applied::No), "{error}");
+    assert!(error.to_string().contains("cannot be opened; make it readable and writable"), "{error}");
+    commit(&store, vec![tick("A", day(1), 1, "1")]).await;
+    assert_eq!(stored(&store).await.len(), 1);
+}
+
+#[tokio::test]
+async fn late_ticks_that_a_newer_version_wrote_beside_a_sealed_day_are_not_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    commit(&store, vec![tick("A", day(0), 1, "1")]).await;
+    store.seal(Timestamp(day(0))).await.unwrap();
+    commit(&store, vec![tick("A", day(0), 2, "2")]).await;
+    store.close().await.unwrap();
+    let path = file(folder.path(), 0, "db");
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let before = fs::read(&path).unwrap();
+    let store = open(folder.path()).unwrap();
+    let batch = Sender::new().batch(Records { ticks: vec![tick("A", day(0), 3, "3")], ..Records::default() });
+    assert_eq!(store.commit(batch).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    store.close().await.unwrap();
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
 async fn the_documented_view_is_read_by_the_plain_tools() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).unwrap();
