@@ -89,9 +89,9 @@ impl PingSeen {
         seen.into_values().collect()
     }
 
-    /// Whether its latest ping was answered.
-    pub fn is_up(&self) -> bool {
-        self.last_answered >= self.last_lost
+    /// Whether its latest ping was answered; `None` where that ping was corrected, which then says so itself.
+    pub fn is_up(&self) -> Option<bool> {
+        (self.last_answered != self.last_lost).then_some(self.last_answered > self.last_lost)
     }
 }
 
@@ -108,13 +108,20 @@ mod tests {
     fn a_late_ping_does_not_change_the_last_state() {
         let mut rows = PingSeen::of(&[ping("a", 10, Some(1)), ping("a", 30, None), ping("b", 5, Some(1))]);
         assert_eq!(rows.len(), 2);
-        assert!(!rows[0].is_up() && rows[1].is_up());
+        assert_eq!((rows[0].is_up(), rows[1].is_up()), (Some(false), Some(true)));
         let late = PingSeen::of(&[ping("a", 20, Some(1))]).remove(0);
         rows.push(late);
         let folded = PingSeen::TABLE.normalise(rows.iter().map(Record::to_row).collect());
         let a = PingSeen::from_row(folded[0].clone()).unwrap();
         assert_eq!((a.first_seen, a.last_seen, a.last_answered), (Timestamp(10), Timestamp(30), Some(Timestamp(20))));
-        assert!(!a.is_up());
+        assert_eq!(a.is_up(), Some(false));
+    }
+
+    #[test]
+    fn a_last_ping_that_was_corrected_speaks_for_itself() {
+        let rows = [PingSeen::of(&[ping("a", 10, Some(1))]), PingSeen::of(&[ping("a", 10, None)])].concat();
+        let folded = PingSeen::TABLE.normalise(rows.iter().map(Record::to_row).collect());
+        assert_eq!(PingSeen::from_row(folded[0].clone()).unwrap().is_up(), None);
     }
 
     #[test]

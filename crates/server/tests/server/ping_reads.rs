@@ -83,6 +83,21 @@ async fn targets_come_with_their_state_and_a_page_costs_the_same_reads_however_l
 }
 
 #[tokio::test]
+async fn a_target_whose_latest_ping_was_corrected_is_in_the_state_of_the_correction() {
+    let server = Running::start().await;
+    put(&server, pings("a", "111")).await;
+    // At the time of the latest one of `a`, `b` has one of its own.
+    put(&server, pings("b", "1111")).await;
+    for (latest, a, b) in [("11x", "down", "up"), ("112", "up", "up"), ("11x", "down", "up")] {
+        put(&server, pings("a", latest)).await;
+        put(&server, pings("b", &format!("11x{}", &latest[2..].replace('x', "2")))).await;
+        let page = server.ok("/api/v1/targets").await;
+        let states = [&page["data"][0]["state"], &page["data"][1]["state"]];
+        assert_eq!(states, [a, b], "{latest}");
+    }
+}
+
+#[tokio::test]
 async fn a_series_is_single_pings_or_buckets_and_pages_follow_each_other() {
     let server = Running::start().await;
     put(&server, pings("a", &"12x".repeat(60))).await;

@@ -1,11 +1,12 @@
 //! `targets` and `targets/{target}/summary`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use tallybook_core::{Condition, DAY, PingSeen, Resolution, StoreExt, Timestamp};
+use tallybook_core::{Condition, DAY, Ping, PingSeen, Query, Resolution, StoreExt, Timestamp, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::range::range;
@@ -129,8 +130,10 @@ pub(crate) async fn list(
     let page = api.store.list::<PingSeen>(&params.query()?).await?;
     let names: Vec<Arc<str>> = page.items.iter().map(|row| row.target.clone()).collect();
     let sums = read::summaries(&*api.store, &names, range).await?;
+    let corrected = corrected(&api, &page.items).await?;
+    let is_up = |row: &PingSeen| row.is_up().or_else(|| corrected.get(&row.target).copied()).unwrap_or(true);
     let item = |row: PingSeen| TargetItem {
-        state: if row.is_up() { TargetState::Up } else { TargetState::Down },
+        state: if is_up(&row) { TargetState::Up } else { TargetState::Down },
         first_seen: row.first_seen,
         last_seen: row.last_seen,
         last_answered: row.last_answered,
@@ -139,6 +142,23 @@ pub(crate) async fn list(
         target: row.target,
     };
     Ok(Json(params.paging.list(page.items.into_iter().map(item).collect(), page.total, page.next.as_ref())))
+}
+
+/// Of targets whose latest ping was corrected: whether it counts as answered now.
+async fn corrected(api: &Api, targets: &[PingSeen]) -> Result<HashMap<Arc<str>, bool>, ApiError> {
+    let (names, times): (Vec<Value>, Vec<Value>) = targets
+        .iter()
+        .filter(|row| row.is_up().is_none())
+        .map(|row| (Value::Text(row.target.clone()), Value::from(row.last_seen)))
+        .unzip();
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let query = Query::new(read::PAGE).filter(Condition::In("target", names)).filter(Condition::In("time", times));
+    let mut pings = api.store.list_all::<Ping>(query).await?;
+    // Of a target that has pings at the times of others, too, the latest.
+    pings.sort_by_key(|ping| ping.time);
+    Ok(pings.into_iter().map(|ping| (ping.target, ping.success)).collect())
 }
 
 /// What the pings of a target come to, exactly from `from` to `to`. Days are summed up from days, the rest from hours,
@@ -162,7 +182,7 @@ pub(crate) async fn summary(
 
 /// Says so where a target has no pings at all.
 pub(super) async fn known(api: &Api, target: &str) -> Result<(), ApiError> {
-    let query = tallybook_core::Query::new(1).filter(read::of_target(target));
+    let query = Query::new(1).filter(read::of_target(target));
     if api.store.list::<PingSeen>(&query).await?.items.is_empty() {
         return Err(ApiError::not_found(format!("there are no pings of `{target}`")));
     }
