@@ -31,7 +31,8 @@ impl PingTargets {
     /// one probes.
     pub(crate) async fn claim(&self) -> Result<Vec<PingTarget>> {
         let targets = self.list().await?;
-        let Some(prober) = &self.prober else { return Ok(targets) };
+        // Nobody has to hear of a server that has nothing to probe.
+        let Some(prober) = self.prober.as_ref().filter(|_| !targets.is_empty()) else { return Ok(targets) };
         self.say(prober, Timestamp::now()).await?;
         let probers: Vec<Prober> = self.stored.store().list_all(Query::new(1_000)).await?;
         // By the clocks of those who said so: then all servers come to the same.
@@ -100,6 +101,9 @@ mod tests {
         let stored = Stored::new(Arc::new(MemoryStore::new()));
         let [one, other, dead] =
             ["one", "other", "dead"].map(|id| PingTargets { stored: stored.clone(), prober: Some(id.into()) });
+        assert!(claimed(&one).await.is_empty());
+        let probers: Vec<Prober> = stored.store().list_all(Query::new(10)).await.unwrap();
+        assert_eq!(probers, [], "nothing is written for nothing");
         for number in 0..100 {
             one.change::<Error>(|_| Ok(target(number))).await.unwrap();
         }
