@@ -45,17 +45,25 @@ impl Api {
         read.map_err(|_| ApiError::internal())?.map_err(|error| ApiError::invalid_body(error.to_string()))
     }
 
-    /// Makes dead letters of records that could not be read, and adds what is to be told of them to `told`.
+    /// Makes dead letters of records that could not be read, and adds what is to be told of them to `told`. In a request that
+    /// has a `key`, the same record becomes the same letter, however often it is sent.
     pub(super) async fn put_aside(
         &self,
         family: Family,
         bad: Vec<BadRecord>,
+        key: Option<&str>,
         told: &mut Vec<LineError>,
     ) -> Result<(), ApiError> {
         if bad.is_empty() {
             return Ok(());
         }
-        let letter = |bad: &BadRecord| DeadLetter::unread(family.as_str(), bad.line, &bad.error, &bad.text);
+        let letter = |BadRecord { line, error, text }: &BadRecord| match key {
+            Some(key) => {
+                let place = format!("line {line} of the request `{key}`");
+                DeadLetter::unread_at(family.as_str(), &place, error, text)
+            }
+            None => DeadLetter::unread(family.as_str(), *line, error, text),
+        };
         self.writer.reject(family, bad.iter().map(letter).collect()).await?;
         let room = ERRORS_TOLD.saturating_sub(told.len());
         told.extend(bad.into_iter().take(room).map(|bad| LineError { line: bad.line, error: bad.error }));

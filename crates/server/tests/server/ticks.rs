@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tallybook_core::{DeadLetter, Family, Query, StoreExt};
 
 use crate::export::compress;
-use crate::running::{Answer, Running};
+use crate::running::{Answer, PATIENCE, Running};
 
 const NDJSON: &str = r#"{"symbol": "EURUSD", "timestamp": "2026-01-02T03:04:05.000001Z", "bid": "1.08500", "ask": 1.0851, "lp": "A", "seq": 0}
 {"symbol": "EURUSD", "timestamp": "2026-01-02T03:04:05.000001Z", "bid": "1.08501", "ask": "1.08512", "lp": "B", "seq": 1}
@@ -118,10 +118,42 @@ async fn a_bad_line_is_a_dead_letter_with_its_number_and_the_rest_is_in() {
 }
 
 #[tokio::test]
-async fn a_stream_is_stored_line_by_line() {
+async fn a_bad_line_of_a_request_that_is_sent_twice_under_a_key_is_one_dead_letter() {
     let server = Running::start().await;
-    let answer = send(&server, "/api/v1/ticks/stream", &[("content-type", "application/x-ndjson")], NDJSON).await;
-    assert_eq!(counts(&answer), [3, 0, 0]);
+    let headers = [("content-type", "text/csv"), ("idempotency-key", "batch 18")];
+    let body = "symbol,timestamp,bid\nX,1767323045,1.10\nX,1767323046,oops\n";
+    assert_eq!(counts(&send(&server, "/api/v1/ticks", &headers, body).await), [1, 0, 1]);
+    assert_eq!(counts(&send(&server, "/api/v1/ticks", &headers, body).await), [0, 1, 1]);
+    let letters = server.store.list_all::<DeadLetter>(Query::new(10)).await.unwrap();
+    let errors: Vec<&str> = letters.iter().map(|letter| &*letter.error).collect();
+    assert_eq!(errors, ["line 3 of the request `batch 18`: `bid` is not a decimal number: `oops`"]);
+}
+
+#[tokio::test]
+async fn a_stream_is_stored_line_by_line_while_more_of_it_is_awaited() {
+    let server = Running::start().await;
+    let (sender, lines) = tokio::sync::mpsc::unbounded_channel::<&'static str>();
+    let body = futures_util::stream::unfold(lines, async |mut lines| {
+        Some((Ok::<_, std::io::Error>(lines.recv().await?), lines))
+    });
+    let url = server.api("/api/v1/ticks/stream");
+    let request = server.client.post(url).header("content-type", "application/x-ndjson");
+    let answer = tokio::spawn(request.body(reqwest::Body::wrap_stream(body)).send());
+    for (sent, line) in (1..).zip(NDJSON.split_inclusive('\n')) {
+        sender.send(line).unwrap();
+        let stored = async {
+            while server.ok("/api/v1/ticks/count?symbol=EURUSD").await["count"] != sent {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, stored).await.expect("a line is stored before the next one is sent");
+    }
+    // The rest of a line, and then the end.
+    sender.send("{\"symbol\": \"EURUSD\", ").unwrap();
+    sender.send("\"timestamp\": 1767323200, \"bid\": 1}").unwrap();
+    drop(sender);
+    let taken: Value = answer.await.unwrap().unwrap().json().await.unwrap();
+    assert_eq!((&taken["accepted"], &taken["rejected"]), (&json!(4), &json!(0)), "{taken}");
 }
 
 #[tokio::test]
@@ -138,9 +170,44 @@ async fn a_download_holds_the_range_in_every_format() {
     let lines = |bytes: &[u8]| std::str::from_utf8(bytes).unwrap().trim().lines().count();
     assert_eq!((lines(&download("csv").await), lines(&download("ndjson").await)), (4, 3));
     assert!(download("parquet").await.ends_with(b"PAR1"));
-    let rest =
-        server.client.get(server.api("/api/v1/ticks/export?symbol=EURUSD&format=ndjson&after=1767323045000001000-0"));
-    assert_eq!(lines(&rest.send().await.unwrap().bytes().await.unwrap()), 2);
+}
+
+#[tokio::test]
+async fn a_download_that_broke_off_goes_on_behind_its_last_tick() {
+    let server = with_ticks().await;
+    let download = async |after: &str| {
+        let path = format!("/api/v1/ticks/export?symbol=EURUSD&format=csv{after}");
+        server.client.get(server.api(&path)).send().await.unwrap().text().await.unwrap()
+    };
+    let whole = download("").await;
+    let mut lines = whole.split_inclusive('\n');
+    let (header, first, rest) = (lines.next().unwrap(), lines.next().unwrap(), lines.collect::<String>());
+    let fields: Vec<&str> = first.split(',').collect();
+    assert_eq!((fields[1], fields[2]), ("2026-01-02T03:04:05.000001Z", "0"));
+    for after in [format!("{}-{}", fields[1], fields[2]), "1767323045000001000-0".to_owned()] {
+        assert_eq!(download(&format!("&after={after}")).await, format!("{header}{rest}"), "{after}");
+    }
+}
+
+#[tokio::test]
+async fn a_download_is_compressed_as_the_client_asks_for() {
+    let server = with_ticks().await;
+    // One that leaves bodies as they come.
+    let client = reqwest::Client::builder().no_proxy().no_gzip().build().unwrap();
+    let download = async |encoding: &str| {
+        let request = client.get(server.api("/api/v1/ticks/export?symbol=EURUSD"));
+        let response = request.header("accept-encoding", encoding).send().await.unwrap();
+        let named = response.headers().get("content-encoding").map(|name| name.to_str().unwrap().to_owned());
+        (named, response.bytes().await.unwrap())
+    };
+    let (none, plain) = download("identity").await;
+    assert_eq!((none, plain.starts_with(b"symbol,")), (None, true));
+    let (named, packed) = download("gzip").await;
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut unpacked).unwrap();
+    assert_eq!((named.as_deref(), &unpacked), (Some("gzip"), &plain.to_vec()));
+    let (named, packed) = download("zstd").await;
+    assert_eq!((named.as_deref(), zstd::decode_all(&packed[..]).unwrap()), (Some("zstd"), plain.to_vec()));
 }
 
 #[tokio::test]

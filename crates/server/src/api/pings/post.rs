@@ -48,7 +48,7 @@ pub(crate) async fn post(
     let format = format_of(request.headers(), &Format::ALL)?;
     let Read { records, bad } = api.read::<Ping>(request, format, Timestamp::now()).await?;
     let (unread, mut errors) = (bad.len() as u64, Vec::new());
-    api.put_aside(Family::Ping, bad, &mut errors).await?;
+    api.put_aside(Family::Ping, bad, None, &mut errors).await?;
     api.alerts.observe(&records);
     let accepted = api.writer.pings(records).await?;
     Ok(Json(PingsTaken {

@@ -31,7 +31,7 @@ pub(crate) struct ExportFilter {
     #[serde(default)]
     #[param(inline)]
     format: FileFormat,
-    /// Goes on behind this tick, where a download broke off: its time in nanoseconds since 1970, `-`, and its seq.
+    /// Goes on behind this tick, where a download broke off: its timestamp as the file has it, `-`, and its seq.
     after: Option<String>,
 }
 

@@ -75,7 +75,7 @@ pub(crate) async fn post(
 ) -> Result<Json<TicksTaken>, ApiError> {
     let received = Timestamp::now();
     let format = format_of(request.headers(), &[Format::Json, Format::Ndjson, Format::Csv])?;
-    let once = idempotency_key(request.headers())?;
+    let key = idempotency_key(request.headers())?;
     let Read { mut records, bad } = api.read::<Tick>(request, format, received).await?;
     // Only an importer may say when a tick arrived elsewhere.
     if !options.keep_received {
@@ -85,13 +85,13 @@ pub(crate) async fn post(
     }
     let mut taken = TicksTaken::default();
     if !records.is_empty() {
-        taken.add(match once {
-            Some(source) => api.writer.ticks_once(source, 1, records).await?,
+        taken.add(match &key {
+            Some(key) => api.writer.ticks_once(SourceId::named(&format!("ticks {key}")), 1, records).await?,
             None => api.writer.ticks(records).await?,
         });
     }
     taken.rejected += bad.len() as u64;
-    api.put_aside(Family::Tick, bad, &mut taken.errors).await?;
+    api.put_aside(Family::Tick, bad, key.as_deref(), &mut taken.errors).await?;
     Ok(Json(taken))
 }
 
@@ -130,14 +130,14 @@ async fn store(api: &Api, read: Read<Tick>, taken: &mut TicksTaken) -> Result<()
         taken.add(api.writer.ticks(records).await?);
     }
     taken.rejected += bad.len() as u64;
-    api.put_aside(Family::Tick, bad, &mut taken.errors).await
+    api.put_aside(Family::Tick, bad, None, &mut taken.errors).await
 }
 
-/// The source of the requests of this key.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<SourceId>, ApiError> {
+/// What names the request, where it has a name.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match key.to_str() {
-        Ok(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) => Ok(Some(SourceId::named(&format!("ticks {key}")))),
+        Ok(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) => Ok(Some(key.to_owned())),
         _ => Err(ApiError::invalid_query("Idempotency-Key: it must be 1 to 255 printable ASCII characters")),
     }
 }

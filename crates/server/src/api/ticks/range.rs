@@ -23,15 +23,18 @@ pub(super) fn token(key: TickKey) -> String {
     format!("{}-{}", key.time.0, key.seq)
 }
 
-/// Reads a token back.
+/// Reads a token back; its time may also be as lists and files have it.
 pub(super) fn parse_token(token: &str) -> Result<TickKey, ApiError> {
-    let parts = token.split_once('-').and_then(|(time, seq)| {
+    let parts = token.rsplit_once('-').and_then(|(time, seq)| {
+        let nanoseconds = time.parse::<u64>().ok().and_then(|time| i64::try_from(time).ok());
         Some(TickKey {
-            time: Timestamp(time.parse().ok()?),
+            time: nanoseconds.map(Timestamp).or_else(|| Timestamp::parse(time))?,
             seq: seq.parse().ok().filter(|&seq| seq <= Tick::MAX_SEQ)?,
         })
     });
-    parts.ok_or_else(|| ApiError::invalid_query("after: this is not the `next` of a page"))
+    parts.ok_or_else(|| {
+        ApiError::invalid_query("after: this is neither the `next` of a page nor the time and seq of a tick")
+    })
 }
 
 /// Reads a range from its beginning to its end.
@@ -78,6 +81,7 @@ mod tests {
     fn a_token_leads_back_to_its_place() {
         let key = TickKey { time: Timestamp(1_700_000_000_000_000_001), seq: Tick::MAX_SEQ };
         assert_eq!(parse_token(&token(key)).unwrap(), key);
+        assert_eq!(parse_token("2023-11-14T22:13:20.000000001Z-9223372036854775807").unwrap(), key);
         for text in ["", "-", "1-", "-1-1", "x-1", "1-9223372036854775808"] {
             assert!(parse_token(text).is_err(), "{text}");
         }
