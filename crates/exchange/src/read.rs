@@ -85,10 +85,13 @@ fn parquet<R: Exchanged>(
 ) -> Result<(), FileError> {
     let broken = |error| FileError::because(&file.path, "it cannot be read", error);
     let mut reader = ParquetReader::<R>::new(open(file)?, received).map_err(broken)?;
-    let groups = reader.groups_left().max(1) as u64;
-    while let Some(group) = reader.next_group().map_err(broken)? {
-        progress.add(file.bytes / groups);
-        if each(Page { records: group.records, bad: group.bad }).is_break() {
+    let (all_rows, mut rows, mut told) = (reader.rows().max(1), 0, 0);
+    while let Some(page) = reader.next_page().map_err(broken)? {
+        rows += (page.records.len() + page.bad.len()) as u64;
+        let now = (u128::from(file.bytes) * u128::from(rows) / u128::from(all_rows)) as u64;
+        progress.add(now - told);
+        told = now;
+        if each(Page { records: page.records, bad: page.bad }).is_break() {
             break;
         }
     }

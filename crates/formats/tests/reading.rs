@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use tallybook_core::{Ping, Tick, TickFlags, Timestamp};
-use tallybook_formats::{BadRecord, Format, FormatError, Read, Readable, Reader};
+use tallybook_formats::{BadRecord, Format, FormatError, ParquetReader, Read, Readable, Reader};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
 
@@ -218,4 +222,42 @@ fn pings_may_say_little_or_much() {
         defect::<Ping>(r#"{"target":"a","ts":1,"success":"maybe"}"#),
         "`success` is neither true nor false: `maybe`"
     );
+}
+
+/// A Parquet file of pings, all of one row group that repeats a single row.
+fn repeated(target: &str, rows: usize) -> Vec<u8> {
+    let schema =
+        "message ping { required binary target (STRING); required int64 timestamp (TIMESTAMP(MILLIS, true)); }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let targets = vec![ByteArray::from(target.as_bytes().to_vec()); rows];
+    column.typed::<ByteArrayType>().write_batch(&targets, None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(&vec![1_700_000_000_000; rows], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    file.into_inner().unwrap()
+}
+
+#[test]
+fn a_row_group_is_read_in_pages_whatever_its_length() {
+    let mut reader = ParquetReader::<Ping>::new(bytes::Bytes::from(repeated("a", 20_000)), NOW).unwrap();
+    assert_eq!(reader.rows(), 20_000);
+    let mut pages = Vec::new();
+    while let Some(page) = reader.next_page().unwrap() {
+        assert!(page.bad.is_empty() && page.records.iter().all(|ping| ping.time == NOW));
+        pages.push(page.records.len());
+    }
+    assert_eq!((pages.len() > 2, pages.iter().sum()), (true, 20_000));
+}
+
+#[test]
+fn a_small_parquet_body_that_stands_for_very_many_rows_is_refused() {
+    let body = repeated("a", 1_000_001);
+    assert!(body.len() < 64 * 1024, "{} bytes", body.len());
+    let error = Ping::read(Format::Parquet, &body, NOW).unwrap_err().to_string();
+    assert!(error.ends_with("its 1000001 rows are more than 1000000 at a time; send it in parts"), "{error}");
 }

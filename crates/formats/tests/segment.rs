@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parquet::basic::{Compression, Encoding};
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tallybook_core::{Decimal, ErrorKind, Tick, TickFlags, TickKey, TickQuery, TimeRange, Timestamp};
@@ -104,6 +106,25 @@ fn an_id_is_never_used_twice_and_metadata_is_kept() {
     assert_eq!(second.count(), 0);
     let again = SegmentFile::open(&one).unwrap();
     assert_eq!((again.id(), again.metadata()), (first.id(), &metadata));
+}
+
+#[test]
+fn rising_numbers_are_deltas_noise_is_split_by_bytes_and_all_is_zstd() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("day.parquet");
+    segment::write(&path, BTreeMap::new(), feed(4, 4_000).into_iter().map(Ok)).unwrap();
+    let file = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
+    let group = file.metadata().row_group(0);
+    let column = |name: &str| group.columns().iter().find(|column| column.column_path().string() == name).unwrap();
+    assert!(group.columns().iter().all(|column| matches!(column.compression(), Compression::ZSTD(_))));
+    for (encoding, names) in [
+        (Encoding::DELTA_BINARY_PACKED, &["time", "seq", "bid_mantissa"][..]),
+        (Encoding::BYTE_STREAM_SPLIT, &["received_delay"]),
+    ] {
+        for name in names {
+            assert!(column(name).encodings().any(|found| found == encoding), "{name} is not {encoding}");
+        }
+    }
 }
 
 #[test]

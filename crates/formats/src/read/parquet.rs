@@ -5,28 +5,44 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use parquet::basic::{LogicalType, TimeUnit};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::DataType;
+use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
-use parquet::schema::types::ColumnDescriptor;
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use tallybook_core::Timestamp;
 
-use super::{Columns, FormatError, Names, Read, Readable, Values};
+use super::{BadRecord, Columns, FormatError, Names, Read, Readable, Values};
 
-/// The texts of one field, in the rows of a row group.
-struct Field {
-    place: usize,
-    texts: Vec<Option<String>>,
-}
+/// Rows that are read together: a row group may be all of a file.
+const PAGE_ROWS: usize = 8_192;
+/// What a body may hold at the most: a few bytes of it can stand for very many rows.
+const MAX_BODY_ROWS: u64 = 1_000_000;
+/// What the columns of a body may come to when they are decompressed.
+const MAX_BODY_BYTES: u64 = 256 << 20;
 
-/// Reads a Parquet file a row group at a time.
+/// Reads a Parquet file, some thousand rows at a time.
 pub struct ParquetReader<R> {
     file: Box<dyn FileReader>,
     columns: Columns<R>,
     names: Names,
     received: Timestamp,
+    /// Those that were not begun.
     groups: std::ops::Range<usize>,
+    group: Group,
     rows: u64,
+}
+
+/// What is left of a row group.
+#[derive(Default)]
+struct Group {
+    fields: Vec<Field>,
+    rows_left: usize,
+}
+
+struct Field {
+    place: usize,
+    name: String,
+    logical: Option<LogicalType>,
+    reader: ColumnReader,
 }
 
 impl<R: Readable> ParquetReader<R> {
@@ -40,42 +56,70 @@ impl<R: Readable> ParquetReader<R> {
         let paths: Vec<String> = columns.iter().map(|column| column.path().string()).collect();
         let columns = Columns::new(paths.iter().map(String::as_str)).map_err(FormatError::Parquet)?;
         let (groups, file) = (0..file.num_row_groups(), Box::new(file));
-        Ok(Self { file, columns, names: Names::default(), received, groups, rows: 0 })
+        Ok(Self { file, columns, names: Names::default(), received, groups, group: Group::default(), rows: 0 })
     }
 
-    /// Row groups that are still to come.
-    pub fn groups_left(&self) -> usize {
-        self.groups.len()
+    /// All rows of the file.
+    pub fn rows(&self) -> u64 {
+        let groups = self.file.metadata().row_groups().iter();
+        groups.map(|group| u64::try_from(group.num_rows()).unwrap_or_default()).sum()
     }
 
-    /// The records of the next row group; `None` at the end.
+    /// Refuses what no request should bring.
+    fn check_size(&self) -> Result<(), FormatError> {
+        let groups = self.file.metadata().row_groups().iter();
+        let bytes: u64 = groups.map(|group| u64::try_from(group.total_byte_size()).unwrap_or_default()).sum();
+        let too_large = |what: String| Err(FormatError::Parquet(format!("{what} at a time; send it in parts")));
+        match self.rows() {
+            rows if rows > MAX_BODY_ROWS => too_large(format!("its {rows} rows are more than {MAX_BODY_ROWS}")),
+            _ if bytes > MAX_BODY_BYTES => too_large(format!("its {bytes} bytes are more than {MAX_BODY_BYTES}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next records; `None` at the end.
     ///
     /// # Errors
     /// The file is damaged, or a column is of a kind that no record has.
-    pub fn next_group(&mut self) -> Result<Option<Read<R>>, FormatError> {
-        let Some(group) = self.groups.next() else { return Ok(None) };
-        let group = self.file.get_row_group(group).map_err(|error| no_file(&error))?;
-        let rows = usize::try_from(group.metadata().num_rows()).unwrap_or_default();
-        let mut fields = Vec::new();
-        let columns = self.file.metadata().file_metadata().schema_descr().columns();
-        for (index, column) in columns.iter().enumerate() {
-            let Some(place) = self.columns.field(index) else { continue };
-            let texts = texts(group.as_ref(), index, column, rows).map_err(|error| no_file(&error))?;
-            fields.push(Field { place, texts });
+    pub fn next_page(&mut self) -> Result<Option<Read<R>>, FormatError> {
+        while self.group.rows_left == 0 {
+            let Some(group) = self.groups.next() else { return Ok(None) };
+            self.group = self.open(group).map_err(|error| no_file(&error))?;
         }
+        let rows = self.group.rows_left.min(PAGE_ROWS);
+        self.group.rows_left -= rows;
+        let cells = self.group.fields.iter_mut().map(|field| field.read(rows)).collect::<Result<Vec<_>, _>>();
+        let cells = cells.map_err(|error| no_file(&error))?;
+        let fields = &self.group.fields;
         let mut read = Read::default();
         for row in 0..rows {
             self.rows += 1;
             let mut values = Values::default();
-            let set = fields.iter().try_for_each(|field| match &field.texts[row] {
-                Some(text) => values.set::<R>(field.place, Cow::Borrowed(text)),
+            let set = fields.iter().zip(&cells).try_for_each(|(field, cells)| match cells[row].text()? {
+                Some(text) => values.set::<R>(field.place, text),
                 None => Ok(()),
             });
             let record = set.and_then(|()| R::from_values(&values, &mut self.names, self.received));
-            let shown = if record.is_err() { shown::<R>(&fields, row) } else { String::new() };
+            let shown = if record.is_err() { shown(fields, &cells, row) } else { String::new() };
             read.push(record, self.rows, shown.as_bytes());
         }
         Ok(Some(read))
+    }
+
+    fn open(&self, group: usize) -> Result<Group, ParquetError> {
+        let group = self.file.get_row_group(group)?;
+        let rows_left = usize::try_from(group.metadata().num_rows()).unwrap_or_default();
+        let mut fields = Vec::new();
+        for (index, column) in group.metadata().schema_descr().columns().iter().enumerate() {
+            let Some(place) = self.columns.field(index) else { continue };
+            let name = column.name().to_owned();
+            if column.max_rep_level() > 0 || column.max_def_level() > 1 {
+                return Err(ParquetError::General(format!("the column `{name}` is nested")));
+            }
+            let logical = column.logical_type_ref().cloned();
+            fields.push(Field { place, name, logical, reader: group.get_column_reader(index)? });
+        }
+        Ok(Group { fields, rows_left })
     }
 }
 
@@ -85,73 +129,97 @@ fn no_file(error: &ParquetError) -> FormatError {
 
 pub(super) fn read<R: Readable>(bytes: &[u8], received: Timestamp) -> Result<Read<R>, FormatError> {
     let mut reader = ParquetReader::new(Bytes::copy_from_slice(bytes), received)?;
+    reader.check_size()?;
     let mut read = Read::default();
-    while let Some(group) = reader.next_group()? {
-        read.records.extend(group.records);
-        read.bad.extend(group.bad);
+    while let Some(page) = reader.next_page()? {
+        read.records.extend(page.records);
+        read.bad.extend(page.bad);
     }
     Ok(read)
 }
 
 /// A row, for people.
-fn shown<R: Readable>(fields: &[Field], row: usize) -> String {
-    let texts = fields.iter().filter_map(|field| {
-        let text = field.texts[row].as_ref()?;
-        Some(format!("{}={text}", R::FIELDS[field.place][0]))
+fn shown(fields: &[Field], cells: &[Vec<Cell>], row: usize) -> String {
+    let texts = fields.iter().zip(cells).filter_map(|(field, cells)| match &cells[row] {
+        Cell::Null => None,
+        Cell::Text(text) => Some(format!("{}={text}", field.name)),
+        Cell::Bytes(bytes) => Some(format!("{}={}", field.name, String::from_utf8_lossy(clipped(bytes.data())))),
     });
     texts.collect::<Vec<_>>().join(" ")
 }
 
-fn texts(
-    group: &dyn RowGroupReader,
-    index: usize,
-    column: &ColumnDescriptor,
-    rows: usize,
-) -> Result<Vec<Option<String>>, ParquetError> {
-    if column.max_rep_level() > 0 || column.max_def_level() > 1 {
-        return Err(ParquetError::General(format!("the column `{}` is nested", column.name())));
+fn clipped(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(BadRecord::MAX_TEXT_BYTES)]
+}
+
+/// A value of a column.
+enum Cell {
+    Null,
+    Text(String),
+    /// Shared with others that say the same: many rows of a long text are no more than the text.
+    Bytes(ByteArray),
+}
+
+impl Cell {
+    fn text(&self) -> Result<Option<Cow<'_, str>>, String> {
+        match self {
+            Self::Null => Ok(None),
+            Self::Text(text) => Ok(Some(Cow::Borrowed(text))),
+            Self::Bytes(bytes) => match bytes.as_utf8() {
+                Ok(text) => Ok(Some(Cow::Borrowed(text))),
+                Err(_) => Err("a text is not UTF-8".to_owned()),
+            },
+        }
     }
-    let logical = column.logical_type_ref();
-    let integer = |value: i64| match logical {
-        Some(LogicalType::Timestamp { unit, .. }) => {
-            let nanoseconds = match unit {
-                TimeUnit::MILLIS => 1_000_000,
-                TimeUnit::MICROS => 1_000,
-                TimeUnit::NANOS => 1,
-            };
-            value.checked_mul(nanoseconds).map_or_else(|| value.to_string(), |value| Timestamp(value).to_string())
-        }
-        Some(LogicalType::Integer { is_signed: false, .. }) => (value as u64).to_string(),
-        _ => value.to_string(),
-    };
-    match group.get_column_reader(index)? {
-        ColumnReader::BoolColumnReader(reader) => collect(reader, rows, |value| Ok(value.to_string())),
-        ColumnReader::Int32ColumnReader(reader) => collect(reader, rows, |value| Ok(integer(value.into()))),
-        ColumnReader::Int64ColumnReader(reader) => collect(reader, rows, |value| Ok(integer(value))),
-        ColumnReader::FloatColumnReader(reader) => collect(reader, rows, |value| Ok(value.to_string())),
-        ColumnReader::DoubleColumnReader(reader) => collect(reader, rows, |value| Ok(value.to_string())),
-        ColumnReader::ByteArrayColumnReader(reader) => {
-            collect(reader, rows, |value| value.as_utf8().map(str::to_owned))
-        }
-        ColumnReader::Int96ColumnReader(_) | ColumnReader::FixedLenByteArrayColumnReader(_) => {
-            Err(ParquetError::General(format!("the column `{}` is neither a number nor a text", column.name())))
+}
+
+impl Field {
+    /// The values of the next rows.
+    fn read(&mut self, rows: usize) -> Result<Vec<Cell>, ParquetError> {
+        let logical = self.logical.as_ref();
+        let text = |value: String| Cell::Text(value);
+        let integer = |value: i64| match logical {
+            Some(LogicalType::Timestamp { unit, .. }) => {
+                let nanoseconds = match unit {
+                    TimeUnit::MILLIS => 1_000_000,
+                    TimeUnit::MICROS => 1_000,
+                    TimeUnit::NANOS => 1,
+                };
+                value.checked_mul(nanoseconds).map_or_else(|| value.to_string(), |value| Timestamp(value).to_string())
+            }
+            Some(LogicalType::Integer { is_signed: false, .. }) => (value as u64).to_string(),
+            _ => value.to_string(),
+        };
+        match &mut self.reader {
+            ColumnReader::BoolColumnReader(reader) => collect(reader, rows, |value| text(value.to_string())),
+            ColumnReader::Int32ColumnReader(reader) => collect(reader, rows, |value| text(integer(value.into()))),
+            ColumnReader::Int64ColumnReader(reader) => collect(reader, rows, |value| text(integer(value))),
+            ColumnReader::FloatColumnReader(reader) => collect(reader, rows, |value| text(value.to_string())),
+            ColumnReader::DoubleColumnReader(reader) => collect(reader, rows, |value| text(value.to_string())),
+            ColumnReader::ByteArrayColumnReader(reader) => collect(reader, rows, Cell::Bytes),
+            ColumnReader::Int96ColumnReader(_) | ColumnReader::FixedLenByteArrayColumnReader(_) => {
+                Err(ParquetError::General(format!("the column `{}` is neither a number nor a text", self.name)))
+            }
         }
     }
 }
 
 fn collect<T: DataType>(
-    mut reader: ColumnReaderImpl<T>,
+    reader: &mut ColumnReaderImpl<T>,
     rows: usize,
-    text: impl Fn(T::T) -> Result<String, ParquetError>,
-) -> Result<Vec<Option<String>>, ParquetError> {
+    cell: impl Fn(T::T) -> Cell,
+) -> Result<Vec<Cell>, ParquetError> {
     let (mut levels, mut values) = (Vec::new(), Vec::new());
     let (read, _, _) = reader.read_records(rows, Some(&mut levels), None, &mut values)?;
     if read != rows {
         return Err(ParquetError::General("a column has too few rows".to_owned()));
     }
-    let mut values = values.into_iter().map(text);
+    let mut values = values.into_iter().map(cell);
     if levels.is_empty() {
-        return values.map(|text| text.map(Some)).collect();
+        return Ok(values.collect());
     }
-    levels.into_iter().map(|level| if level == 0 { Ok(None) } else { values.next().transpose() }).collect()
+    Ok(levels
+        .into_iter()
+        .map(|level| if level == 0 { Cell::Null } else { values.next().unwrap_or(Cell::Null) })
+        .collect())
 }
