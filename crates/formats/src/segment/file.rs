@@ -8,7 +8,7 @@ use std::path::Path;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::serialized_reader::ReadOptionsBuilder;
 use parquet::file::statistics::Statistics;
-use tallybook_core::{Error, ErrorKind, Result, SymbolSummary, Tick, TickKey, TickQuery, TimeRange, Timestamp};
+use tallybook_core::{Error, ErrorKind, Result, SymbolSummary, Tick, TickKey, TickQuery, TimeRange};
 
 use super::footer::Footer;
 use super::positioned::Positioned;
@@ -94,7 +94,7 @@ impl SegmentFile {
             if wanted == 0 {
                 break;
             }
-            let keys = self.rows(&run)?.keys().map_err(|error| failed(READING, error))?;
+            let keys = self.keys_of(&run)?;
             let mut within = within(&keys, query);
             if query.newest_first {
                 within.start = within.start.max(within.end.saturating_sub(wanted));
@@ -115,29 +115,31 @@ impl SegmentFile {
     pub fn keys(&self, symbol: &str, range: TimeRange) -> Result<Vec<TickKey>> {
         let mut keys = Vec::new();
         for run in self.runs(symbol, range) {
-            keys.extend(self.rows(&run)?.keys().map_err(|error| failed(READING, error))?);
+            keys.extend(self.keys_of(&run)?);
         }
         keys.retain(|key| range.from <= key.time && key.time < range.to);
         Ok(keys)
     }
 
-    /// Whether it holds a tick with that key. For many of one symbol, [`SegmentFile::keys`] reads the file once.
-    pub fn contains(&self, symbol: &str, key: TickKey) -> Result<bool> {
-        let range = TimeRange { from: key.time, to: Timestamp(key.time.0.saturating_add(1)) };
-        Ok(self.keys(symbol, range)?.binary_search(&key).is_ok())
-    }
-
     /// All ticks, by (symbol, time, seq), a row group in memory at a time.
     pub fn all(&self) -> impl Iterator<Item = Result<Tick>> + '_ {
-        let everything = TimeRange { from: Timestamp(i64::MIN), to: Timestamp(i64::MAX) };
-        let runs = self.footer.symbols.iter().flat_map(move |summary| self.runs(&summary.symbol, everything));
-        runs.flat_map(|run| {
-            let keys = self.rows(&run).and_then(|rows| rows.keys().map_err(|error| failed(READING, error)));
-            match keys.and_then(|keys| self.read(&run, &keys)) {
-                Ok(ticks) => ticks.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error)],
-            }
+        (0..self.group_starts.len() - 1).flat_map(|group| match self.group(group) {
+            Ok(ticks) => ticks.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
         })
+    }
+
+    /// The ticks of a row group, read at once however many symbols share it.
+    fn group(&self, group: usize) -> Result<Vec<Tick>> {
+        let (start, end) = (self.group_starts[group], self.group_starts[group + 1]);
+        let rows = self.rows(group, 0..end - start)?;
+        let first = self.symbol_starts.partition_point(|&symbol| symbol <= start) - 1;
+        let symbols = self.footer.symbols[first..].iter().zip(self.symbol_starts[first..].windows(2));
+        let symbols = symbols
+            .take_while(|(_, rows)| rows[0] < end)
+            .flat_map(|(summary, rows)| std::iter::repeat_n(&summary.symbol, rows[1].min(end) - rows[0].max(start)));
+        let ticks = rows.keys().and_then(|keys| rows.ticks(symbols, &keys));
+        ticks.map_err(|error| failed(READING, error))
     }
 
     /// Where rows of `symbol` that may lie within `range` are, in order.
@@ -166,17 +168,22 @@ impl SegmentFile {
         min.saturating_mul(MILLISECOND) < range.to.0 && max.saturating_add(1).saturating_mul(MILLISECOND) > range.from.0
     }
 
-    fn rows(&self, run: &Run) -> Result<Rows<'_>> {
-        let group = self.file.get_row_group(run.group).map_err(|error| failed(READING, error))?;
-        Ok(Rows { group, rows: run.rows.clone() })
+    fn rows(&self, group: usize, rows: Range<usize>) -> Result<Rows<'_>> {
+        let group = self.file.get_row_group(group).map_err(|error| failed(READING, error))?;
+        Ok(Rows { group, rows })
+    }
+
+    fn keys_of(&self, run: &Run) -> Result<Vec<TickKey>> {
+        self.rows(run.group, run.rows.clone())?.keys().map_err(|error| failed(READING, error))
     }
 
     fn read(&self, run: &Run, keys: &[TickKey]) -> Result<Vec<Tick>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let symbol = &self.footer.symbols[run.symbol].symbol;
-        self.rows(run)?.ticks(symbol, keys).map_err(|error| failed(READING, error))
+        let symbols = std::iter::repeat(&self.footer.symbols[run.symbol].symbol);
+        let ticks = self.rows(run.group, run.rows.clone())?.ticks(symbols, keys);
+        ticks.map_err(|error| failed(READING, error))
     }
 }
 

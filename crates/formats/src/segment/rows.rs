@@ -28,8 +28,8 @@ impl Rows<'_> {
         Ok(times.zip(seqs).map(|(time, seq)| TickKey { time, seq: seq as u64 }).collect())
     }
 
-    /// The ticks of these rows, which are all of `symbol` and have these keys.
-    pub(super) fn ticks(&self, symbol: &Arc<str>, keys: &[TickKey]) -> Result<Vec<Tick>> {
+    /// The ticks of these rows, which are of these symbols and have these keys.
+    pub(super) fn ticks<'s>(&self, symbols: impl Iterator<Item = &'s Arc<str>>, keys: &[TickKey]) -> Result<Vec<Tick>> {
         let bids = self.prices(columns::BID_MANTISSA, columns::BID_SCALE)?;
         let spreads = self.optional::<Int64Type>(columns::SPREAD_MANTISSA)?;
         let asks = self.prices(columns::ASK_MANTISSA, columns::ASK_SCALE)?;
@@ -40,7 +40,7 @@ impl Rows<'_> {
         let delays = self.optional::<Int64Type>(columns::RECEIVED_DELAY)?;
         let mut source: Arc<str> = Arc::from("");
         let mut ticks = Vec::with_capacity(keys.len());
-        for (row, &TickKey { time, seq }) in keys.iter().enumerate() {
+        for ((row, &TickKey { time, seq }), symbol) in keys.iter().enumerate().zip(symbols) {
             if source.as_bytes() != sources[row].data() {
                 source = text(&sources[row])?;
             }
