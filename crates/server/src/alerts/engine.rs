@@ -233,6 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_is_not_over_because_nothing_more_is_heard() {
+        let mut engine = Engine::new(vec![rule(AlertKind::Loss, Some(40.0), 0)]);
+        // A target that does not answer is probed less and less often.
+        for second in [0, 1, 3, 7, 15] {
+            engine.observe(&ping("a", second, None), at(second));
+        }
+        assert_eq!(engine.due(at(15)).len(), 1);
+        assert_eq!(engine.due(at(40)), []);
+        engine.observe(&ping("a", 41, None), at(41));
+        assert_eq!(engine.due(at(41)), []);
+        engine.observe(&ping("a", 73, Some(1)), at(73));
+        assert_eq!(engine.due(at(73))[0].state, Resolved);
+    }
+
+    #[test]
     fn a_cool_down_keeps_a_flapping_target_quiet() {
         let flapping = [(11, None), (2, Some(1)), (11, None), (2, Some(1)), (11, None), (30, None)];
         let found = told(rule(AlertKind::Down, None, 45), series(&flapping));

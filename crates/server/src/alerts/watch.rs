@@ -88,10 +88,11 @@ fn slot_length(rule: &AlertRule) -> i64 {
     rule.lasting() / SLOTS
 }
 
-/// Drops slots that began before the time the rule looks at.
+/// Drops slots that began before the time the rule looks at, but for the last: while nothing is heard, as of a lost target that
+/// is probed less and less often, what was so stays so.
 fn forget(slots: &mut VecDeque<Slot>, rule: &AlertRule, now: Timestamp) {
     let before = now.earlier(rule.lasting());
-    while slots.front().is_some_and(|slot| slot.start < before) {
+    while slots.len() > 1 && slots.front().is_some_and(|slot| slot.start < before) {
         slots.pop_front();
     }
 }
