@@ -61,7 +61,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not an RFC 3339 time")))
+        let refused = || format!("`{text}` is not an RFC 3339 time such as 2026-01-02T03:04:05Z");
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(refused()))
     }
 }
 

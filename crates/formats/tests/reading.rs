@@ -55,6 +55,7 @@ fn what_is_wrong_with_a_tick_is_said_in_one_sentence() {
         (r#"{"symbol":"A","time":1,"bid":1,"seq":-1}"#, "`seq` is not a whole number from 0 to 2^64 - 1: `-1`"),
         (r#"{"symbol":"A","time":1,"timestamp":1,"bid":1}"#, "`timestamp` or `time` is given twice"),
         (r#"{"symbol":"A","time":-1,"bid":1}"#, "the time lies outside of 1970 to 2200"),
+        (r#"{"symbol":"A","time":32503680000,"bid":1}"#, "the time lies outside of 1970 to 2200"),
         (r#"{"symbol":"","time":1,"bid":1}"#, "the symbol is empty"),
         (
             r#"{"symbol":"A","time":"now","bid":1}"#,

@@ -106,7 +106,8 @@ fn moment(text: &str) -> Option<Timestamp> {
     };
     let below = fraction.bytes().chain(std::iter::repeat(b'0')).take(places);
     let below = below.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-    let nanoseconds = whole.checked_mul(unit)?.checked_add(below)?;
+    // Times past the last there is are refused as any other that lies too far away.
+    let nanoseconds = whole.saturating_mul(unit).saturating_add(below);
     Some(Timestamp(if negative { -nanoseconds } else { nanoseconds }))
 }
 
