@@ -50,14 +50,26 @@ pub(crate) fn seal(options: &SealOptions) -> Result<()> {
         if days.is_empty() {
             println!("no day is to be sealed");
         }
+        let (of, mut failed) = (days.len(), 0);
         for segment in days {
             let (day, before) = (day_of(segment.day), ByteSize(segment.bytes));
             if options.dry_run {
                 println!("{day}: {} ticks in {before} would be sealed", segment.count);
                 continue;
             }
-            let sealed = store.seal(segment.day).await?;
-            println!("{day}: {} ticks, {before} before, {} sealed", sealed.count, ByteSize(sealed.bytes));
+            match store.seal(segment.day).await {
+                Ok(sealed) => {
+                    println!("{day}: {} ticks, {before} before, {} sealed", sealed.count, ByteSize(sealed.bytes));
+                }
+                Err(error) if of == 1 => return Err(error.into()),
+                Err(error) => {
+                    eprintln!("{day}: {error}");
+                    failed += 1;
+                }
+            }
+        }
+        if failed > 0 {
+            bail!("{failed} of {of} days could not be sealed; they stay as they are");
         }
         Ok(())
     })
