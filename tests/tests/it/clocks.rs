@@ -1,4 +1,4 @@
-//! The clock of the machine is set while a command runs: nothing that is recorded goes back.
+//! The clock of the machine is set while a command or a server runs: nothing that is recorded goes back or is lost.
 
 use std::fs;
 
@@ -149,4 +149,48 @@ async fn a_run_that_died_after_the_clock_was_set_back_did_not_end_before_it_bega
     let ended = json!({"status": "interrupted", "in_order": 1});
     assert_eq!(rows, [ended.clone(), ended]);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_back_loses_no_tick_and_no_ping_also_over_a_restart() -> Result<()> {
+    const CSV: [(&str, &str); 1] = [("content-type", "text/csv")];
+    let clock = Clock::new()?;
+    let setup = clock.environment().into_iter().fold(Setup::new()?, |setup, (name, value)| setup.with(name, &value));
+    let target = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let target = format!("tcp://{}", target.local_addr()?);
+    let (mut sent, mut pings) = (0, 0);
+    for (round, hours) in [2, 0, -2, -2].into_iter().enumerate() {
+        clock.set(hours * HOURS)?;
+        let server = setup.start().await?;
+        if round == 0 {
+            let body = json!({"target": target, "interval_ms": 100}).to_string();
+            let answer = server.post_to_api("ping/targets", &[("content-type", "application/json")], body).await?;
+            assert_eq!(answer.status, 201, "{}", answer.text());
+        }
+        // A feed that does not number its ticks, all of one moment of its own clock, and the clock is set back within it.
+        for step in 0..4 {
+            clock.set(hours * HOURS - step * 60)?;
+            let line = |at: u64| format!("EURUSD,2026-03-01T12:00:00Z,1.{:05}\n", sent + at);
+            let body: String = std::iter::once("symbol,timestamp,bid\n".to_owned()).chain((0..50).map(line)).collect();
+            let answer = server.post_to_api("ticks", &CSV, body).await?.json()?;
+            assert_eq!((&answer["accepted"], &answer["duplicate"]), (&json!(50), &json!(0)), "{answer}");
+            sent += 50;
+        }
+        // The prober goes on whatever the clock says.
+        let count = async || {
+            let path = format!("pings?target={}&resolution=raw", target.replace('/', "%2F"));
+            server.api(&path).await?["total"].as_u64().context("no total")
+        };
+        until("three more pings", async || Ok(count().await? >= pings + 3)).await?;
+        server.stop().await?;
+        let rows = sqlite3(&setup.database(), "SELECT count(*) AS n FROM pings")?;
+        pings = rows[0]["n"].as_u64().context("a number")?;
+    }
+    let server = setup.start().await?;
+    assert_eq!(server.api("ticks/count?symbol=EURUSD").await?["count"], sent);
+    let page = server.api("ticks?symbol=EURUSD&limit=10000").await?;
+    let bids: std::collections::BTreeSet<&str> =
+        page["data"].as_array().context("ticks")?.iter().filter_map(|tick| tick["bid"].as_str()).collect();
+    assert_eq!(bids.len() as u64, sent);
+    server.stop().await
 }

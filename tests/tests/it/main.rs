@@ -18,6 +18,7 @@ mod floods;
 mod fuzzer;
 mod malformed;
 mod mirrors;
+mod pings;
 mod postgres;
 mod refusals;
 mod restoring;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -253,6 +254,45 @@ async fn a_full_disk_in_a_seal_is_one_sentence_and_costs_nothing() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_in_any_step_of_a_seal_or_its_way_back_leaves_each_tick_once() -> Result<()> {
+    const TICKS: u64 = 20_000;
+    /// Shorter than any step.
+    const STEP: Duration = Duration::from_millis(4);
+    let setup = Setup::new()?;
+    let server = setup.start().await?;
+    let answer = server.post_to_api("ticks", &CSV, csv("PAIR0", 0..TICKS)).await?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    server.stop().await?;
+    let folder = setup.data_dir().join("ticks/2026/03");
+    let database = folder.join("ticks_2026-03-01.db");
+    let mut kills = 0;
+    for arguments in [&["seal", "--day", "2026-03-01"][..], &["unseal", "2026-03-01"]] {
+        let mut delay = Duration::ZERO;
+        loop {
+            let mut child = setup.command(arguments)?.stdout(Stdio::null()).spawn()?;
+            tokio::time::sleep(delay).await;
+            delay += STEP;
+            if child.try_wait()?.is_some_and(|status| status.success()) {
+                break;
+            }
+            child.kill().await?;
+            kills += 1;
+            ensure!(delay < PATIENCE, "it does not end");
+        }
+        let is_sealed = arguments[0] == "seal";
+        assert_eq!(database.exists(), !is_sealed, "{arguments:?}");
+        // What was cut off is gone with the next start.
+        let exported = setup.run(&["export", "ticks", "--symbol", "PAIR0"]).await?.ended_with(0)?;
+        let seqs: BTreeSet<&str> = exported.lines().skip(1).filter_map(|line| line.split(',').nth(2)).collect();
+        assert_eq!((exported.lines().count() as u64, seqs.len() as u64), (TICKS + 1, TICKS), "{arguments:?}");
+        let left: Vec<_> = std::fs::read_dir(&folder)?.map(|file| Ok(file?.file_name())).collect::<Result<_>>()?;
+        assert!(left.iter().all(|name| !name.to_string_lossy().contains("ing")), "{left:?}");
+    }
+    assert!(kills > 20, "only {kills} kills");
+    check_integrity(&database)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_line_in_a_million_is_a_dead_letter_with_its_number_and_the_rest_is_in() -> Result<()> {
     const LINES: usize = 1_000_000;
     const BAD: usize = 700_001;
@@ -275,7 +315,11 @@ async fn a_bad_line_in_a_million_is_a_dead_letter_with_its_number_and_the_rest_i
     assert_eq!((&again["accepted"], &again["duplicate"]), (&0.into(), &(LINES - 2).into()), "{again}");
     assert_eq!(server.api("ticks/count?symbol=EURUSD").await?["count"], LINES - 2);
     let letters = server.list("dead-letters").await?;
-    assert!(letters[0]["error"].as_str().is_some_and(|error| error.starts_with("line 700001: ")), "{letters:?}");
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert!(
+        letters[0]["error"].as_str().is_some_and(|error| error.starts_with("line 700001 of the request `million`: ")),
+        "{letters:?}"
+    );
     server.stop().await
 }
 
