@@ -17,6 +17,9 @@ use crate::remote::{NotTaken, Remote};
 use crate::settings::Settings;
 use crate::store;
 
+/// Dead letters that a server takes at a time.
+const MAX_LETTERS: usize = 1_000;
+
 /// The store of the settings, or a server.
 pub(crate) enum Reached {
     Store(Arc<dyn Store>),
@@ -139,9 +142,11 @@ impl Place {
                     let BadRecord { error, text, line: _ } = bad;
                     json!({ "family": family, "place": last(place), "error": first(error), "text": first(text) })
                 };
-                let body: Vec<Value> = bad.iter().map(unread).collect();
-                let body = Value::from(body).to_string().into_bytes();
-                remote.post("dead-letters", Format::Json.content_type(), body).await.map(drop)
+                for bad in bad.chunks(MAX_LETTERS) {
+                    let body = Value::from(bad.iter().map(unread).collect::<Vec<Value>>()).to_string().into_bytes();
+                    remote.post("dead-letters", Format::Json.content_type(), body).await?;
+                }
+                Ok(())
             }
         }
     }
