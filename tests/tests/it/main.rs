@@ -20,6 +20,7 @@ mod malformed;
 mod mirrors;
 mod pings;
 mod postgres;
+mod postgres_series;
 mod refusals;
 mod restoring;
 mod retention;
