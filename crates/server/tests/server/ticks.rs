@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tallybook_core::{DeadLetter, Family, Query, StoreExt};
 
 use crate::export::compress;
-use crate::running::{Answer, PATIENCE, Running};
+use crate::running::{Answer, PATIENCE, Running, Setup};
 
 const NDJSON: &str = r#"{"symbol": "EURUSD", "timestamp": "2026-01-02T03:04:05.000001Z", "bid": "1.08500", "ask": 1.0851, "lp": "A", "seq": 0}
 {"symbol": "EURUSD", "timestamp": "2026-01-02T03:04:05.000001Z", "bid": "1.08501", "ask": "1.08512", "lp": "B", "seq": 1}
@@ -86,6 +86,44 @@ async fn bars_counts_and_symbols_are_made_of_the_ticks() {
     assert_eq!((&quality["ticks"], &quality["one_sided"], &quality["gap_count"]), (&json!(3), &json!(1), &json!(1)));
     let segments = server.ok("/api/v1/ticks/segments").await;
     assert_eq!(segments["data"][0]["day"], "2026-01-02T00:00:00Z");
+}
+
+#[tokio::test]
+async fn a_late_tick_is_in_its_bar_at_once_whatever_the_length_of_the_bar() {
+    let server = with_ticks().await;
+    let bar = async |query: &str| {
+        let bars = server.ok(&format!("/api/v1/ohlc?symbol=EURUSD&price=bid&{query}")).await;
+        ["time", "open", "high", "low", "close", "volume"].map(|name| bars["data"][0][name].clone())
+    };
+    let minute = "2026-01-02T03:04:00Z";
+    assert_eq!(bar("timeframe=1m").await, [minute, "1.08500", "1.08501", "1.08500", "1.08501", "2"]);
+    let late =
+        "symbol,timestamp,bid,volume,seq\nEURUSD,2026-01-02T03:04:01Z,2,0.5,0\nEURUSD,2026-01-02T03:04:59Z,1,1.25,0\n";
+    let answer = send(&server, "/api/v1/ticks", &[("content-type", "text/csv")], late).await;
+    assert_eq!(counts(&answer), [2, 0, 0]);
+    assert_eq!(bar("timeframe=1m").await, [minute, "2", "2", "1", "1", "4"]);
+    assert_eq!(bar("timeframe=60&volume=sum").await, [minute, "2", "2", "1", "1", "1.75"]);
+    for (timeframe, start) in
+        [("H1", "2026-01-02T03:00:00Z"), ("4h", "2026-01-02T00:00:00Z"), ("1d", "2026-01-02T00:00:00Z")]
+    {
+        assert_eq!(bar(&format!("timeframe={timeframe}")).await, [start, "2", "2", "1", "1.08490", "5"], "{timeframe}");
+    }
+}
+
+#[tokio::test]
+async fn the_latest_ticks_come_from_memory_and_what_is_not_there_any_more_from_the_store() {
+    let mut setup = Setup::new();
+    setup.writer.ticks.ring_per_symbol = 2;
+    let server = setup.start().await;
+    let body: String = (0..5).map(|at| format!("A,{},1.{at}\n", 1_767_323_045 + at)).collect();
+    let body = format!("symbol,timestamp,bid\n{body}");
+    assert_eq!(counts(&send(&server, "/api/v1/ticks", &[("content-type", "text/csv")], body).await), [5, 0, 0]);
+    for limit in [1, 2, 4, 10] {
+        let recent = server.ok(&format!("/api/v1/ticks/recent?symbol=A&limit={limit}")).await;
+        let bids: Vec<&str> =
+            recent["data"].as_array().unwrap().iter().filter_map(|tick| tick["bid"].as_str()).collect();
+        assert_eq!(bids, ["1.4", "1.3", "1.2", "1.1", "1.0"][..limit.min(5)]);
+    }
 }
 
 #[tokio::test]
