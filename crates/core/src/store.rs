@@ -32,7 +32,7 @@ pub struct Info {
 /// 1. `commit` applies a batch whole or not at all, in one transaction with the record of its [`crate::BatchId`]. Where days
 ///    of ticks are files of their own, each has its transaction and its record, and the batch is answered when all have it.
 /// 2. A batch whose `seq` is not above the last one committed under its source changes nothing and is answered
-///    [`crate::Outcome::Duplicate`]. Sources do not affect each other.
+///    [`crate::Outcome::Duplicate`]. Sources do not affect each other. One that sent nothing for 30 days may be forgotten.
 /// 3. Rows are folded by their [`crate::Rules`] exactly as [`Table::merge`] does it, sketches bit for bit.
 ///    Pings are stored as [`crate::PingPlan`] says, ticks as [`TickStore`] does.
 /// 4. [`crate::TemplateMove`]s are applied after the rows, in order; a move from a text that is not there, or has moved

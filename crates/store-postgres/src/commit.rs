@@ -1,6 +1,7 @@
 //! A batch as one transaction: four round trips, however many rows it has.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Transaction;
 use futures_util::future::{try_join, try_join_all};
@@ -32,6 +33,27 @@ const REMEMBER: &str = "UPDATE batch_source SET pings_stored = $2, pings_merged 
 const RECALL: &str = "SELECT pings_stored, pings_merged, pings_duplicate, ticks_stored, ticks_duplicate, \
     executions_stored, executions_merged, executions_duplicate FROM batch_source WHERE source = $1 AND seq = $2";
 
+/// Sources that sent nothing for this long have ended; none sends again what it sent before.
+const FORGET_ENDED: &str = "DELETE FROM batch_source WHERE at < now() - interval '30 days'";
+/// How often a process looks for ended sources: each named request is a source.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
+/// When this process forgot ended sources last.
+#[derive(Debug, Default)]
+pub(crate) struct Forgotten(Mutex<Option<Instant>>);
+
+impl Forgotten {
+    /// Whether it is time to forget ended sources; whoever asks does it.
+    fn is_due(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|at| at.elapsed() >= FORGET_EVERY);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
 /// Applies the batch unless it has been applied.
 pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Committed> {
     // bigint is signed: the sign bit turned round keeps the order up to the greatest number.
@@ -51,6 +73,9 @@ pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Commi
         let Some(revision) = begin(&transaction, batch, seq).await? else {
             return recall(&transaction, batch, seq).await;
         };
+        if store.forgotten.is_due() {
+            transaction.execute(FORGET_ENDED, &[]).await.map_err(|error| failed(OPERATION, error))?;
+        }
         let plan = pings::plan(&transaction, pings).await?;
         tables.extend(pings::rows_of(&plan)?);
         let mut new_partitions = store.partitions.make_missing(&transaction, &tables).await?;

@@ -9,6 +9,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 use tracing::warn;
 
+use crate::commit::Forgotten;
 use crate::partitions::Partitions;
 use crate::ticks::Names;
 use crate::{PostgresOptions, PostgresStore, error, follow, tls};
@@ -81,7 +82,7 @@ pub(crate) async fn open(url: &str, options: &PostgresOptions) -> Result<Postgre
     let partitions = Partitions::of(&client).await.map_err(|error| error::failed(OPERATION, error))?;
     let id = follow::id(&client).await.map_err(|error| error::failed(OPERATION, error))?;
     drop(client);
-    Ok(PostgresStore { pool, version, partitions, names: Names::default(), id, place })
+    Ok(PostgresStore { pool, version, partitions, names: Names::default(), forgotten: Forgotten::default(), id, place })
 }
 
 /// What the URL sets stays, and ours comes first so that it can be overruled.

@@ -54,6 +54,7 @@ pub struct PostgresStore {
     version: String,
     partitions: Partitions,
     names: Names,
+    forgotten: commit::Forgotten,
     id: StoreId,
     /// The server's address and the database, for people.
     place: String,

@@ -15,6 +15,7 @@ use crate::error::{commit_failed, failed};
 use crate::follow::Role;
 use crate::migrate::{self, Refusal};
 use crate::segments::{self, Day, Folder, Writers};
+use crate::sources::Forgotten;
 use crate::{follow, moves, pings, prune, sources, sql, write};
 
 pub(crate) const OPENING: &str = "opening the store";
@@ -28,6 +29,7 @@ pub(crate) struct State {
     /// Of the last commit.
     revision: i64,
     role: Role,
+    forgotten: Forgotten,
 }
 
 /// The main database while it is written to.
@@ -36,6 +38,7 @@ pub(crate) struct Engine<'w> {
     pub(crate) connection: &'w mut Connection,
     pub(crate) revision: &'w mut i64,
     pub(crate) role: &'w mut Role,
+    forgotten: &'w mut Forgotten,
 }
 
 impl State {
@@ -64,13 +67,11 @@ impl State {
             )
             .with_source(error),
         })?;
-        let refused = |error| refused(path, error);
-        sources::forget_ended(connection).map_err(refused)?;
         let segments = Writers::new(Arc::new(segments::recover(Folder::beside(path), connection)?), limits);
         let last = connection.query_row("SELECT last FROM revision", [], |row| row.get(0));
-        let revision = last.map_err(refused)?;
+        let revision = last.map_err(|error| refused(path, error))?;
         let role = Role::read(connection)?;
-        Ok(Self { segments, revision, role })
+        Ok(Self { segments, revision, role, forgotten: Forgotten::default() })
     }
 
     /// The name of the store.
@@ -79,7 +80,8 @@ impl State {
     }
 
     pub(crate) fn with<'w>(&'w mut self, connection: &'w mut Connection) -> Engine<'w> {
-        Engine { segments: &mut self.segments, connection, revision: &mut self.revision, role: &mut self.role }
+        let Self { segments, revision, role, forgotten } = self;
+        Engine { segments, connection, revision, role, forgotten }
     }
 }
 
@@ -101,6 +103,7 @@ impl Engine<'_> {
         let transaction =
             self.connection.transaction_with_behavior(behavior).map_err(|error| failed(COMMITTING, error))?;
         // Dropped on an error, the transaction rolls back.
+        self.forgotten.forget_ended(&transaction).map_err(|error| failed(COMMITTING, error))?;
         let committed = apply(&transaction, self.segments, batch, revision)?;
         if self.role.follows && committed.outcome == Outcome::Applied {
             follow::forget(&transaction).map_err(|cause| unclear_with_ticks(batch, failed(COMMITTING, cause)))?;
