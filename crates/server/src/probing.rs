@@ -35,6 +35,8 @@ pub(crate) struct Probing(Arc<State>);
 struct State {
     targets: PingTargets,
     prober: Prober,
+    /// Weak: the pump ends with the daemon.
+    gone: mpsc::WeakSender<Probed>,
     /// `None` once it has stopped, or where this server does not probe.
     daemon: Mutex<Option<Daemon>>,
 }
@@ -42,10 +44,18 @@ struct State {
 /// What comes from the probes on its way to the writer.
 #[derive(Debug)]
 pub(crate) struct Pump {
-    pings: mpsc::Receiver<Ping>,
+    probed: mpsc::Receiver<Probed>,
     lost: Arc<AtomicU64>,
     writer: Writer,
     alerts: Alerts,
+}
+
+/// What the probes tell.
+#[derive(Debug)]
+enum Probed {
+    Ping(Ping),
+    /// A target of this name is not probed here any more.
+    Gone(Arc<str>),
 }
 
 impl Probing {
@@ -60,18 +70,19 @@ impl Probing {
         enabled: bool,
     ) -> Result<(Self, Pump), ProbeError> {
         let prober = Prober::new(ProbeOptions::default())?;
-        let (sender, pings) = mpsc::channel(WAITING_MAX);
+        let (sender, probed) = mpsc::channel(WAITING_MAX);
+        let gone = sender.downgrade();
         let lost = Arc::new(AtomicU64::new(0));
         let sink = {
             let lost = lost.clone();
             move |ping| {
-                if sender.try_send(ping).is_err() {
+                if sender.try_send(Probed::Ping(ping)).is_err() {
                     lost.fetch_add(1, Ordering::Relaxed);
                 }
             }
         };
         let daemon = Mutex::new(enabled.then(|| Daemon::start(prober.clone(), sink)));
-        Ok((Self(Arc::new(State { targets, prober, daemon })), Pump { pings, lost, writer, alerts }))
+        Ok((Self(Arc::new(State { targets, prober, gone, daemon })), Pump { probed, lost, writer, alerts }))
     }
 
     /// What is configured.
@@ -101,6 +112,10 @@ impl Probing {
         let ids: BTreeSet<&str> = wanted.iter().map(|target| &*target.id).collect();
         for state in daemon.list().iter().filter(|state| !ids.contains(state.config.id.as_str())) {
             daemon.remove(&state.config.id);
+            if let Some(gone) = self.0.gone.upgrade() {
+                // Behind its last ping. Where there is no room, its alerts stay.
+                let _ = gone.try_send(Probed::Gone(state.config.target.name().clone()));
+            }
         }
         for target in &wanted {
             if let Err(error) = config(target).and_then(|config| daemon.set(config)) {
@@ -146,19 +161,27 @@ impl Pump {
     /// Works until the probes have stopped and everything is written, or the writer takes no more.
     pub(crate) async fn run(mut self) {
         let mut together = Vec::new();
-        while self.pings.recv_many(&mut together, TOGETHER_MAX).await > 0 {
-            self.alerts.observe(&together);
-            let pings = std::mem::take(&mut together);
-            let count = pings.len();
+        while self.probed.recv_many(&mut together, TOGETHER_MAX).await > 0 {
+            let count = together.len();
+            let mut pings = Vec::with_capacity(count);
+            for probed in together.drain(..) {
+                match probed {
+                    Probed::Ping(ping) => {
+                        self.alerts.observe(std::slice::from_ref(&ping));
+                        pings.push(ping);
+                    }
+                    Probed::Gone(target) => self.alerts.forget(&target),
+                }
+            }
             if !self.write(pings).await {
-                tracing::error!(pings = count + self.pings.len(), "the writer stopped before all pings were written");
+                tracing::error!(pings = count + self.probed.len(), "the writer stopped before all pings were written");
                 return;
             }
             let lost = self.lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 tracing::error!(pings = lost, "pings were lost because the store did not take them for too long");
             }
-            if count < TOGETHER_MAX && !self.pings.is_closed() {
+            if count < TOGETHER_MAX && !self.probed.is_closed() {
                 sleep(GATHER).await;
             }
         }

@@ -97,6 +97,11 @@ impl Engine {
         }
     }
 
+    /// Knows nothing of a target any more.
+    pub(crate) fn forget(&mut self, target: &str) {
+        self.targets.remove(target);
+    }
+
     /// What is to be told now, by target.
     pub(crate) fn due(&mut self, now: Timestamp) -> Vec<Alert> {
         let mut alerts = Vec::new();

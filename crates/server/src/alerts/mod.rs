@@ -119,6 +119,11 @@ impl Alerts {
         }
     }
 
+    /// A target is not probed here any more: what was told of it is over, without a word.
+    pub(crate) fn forget(&self, target: &str) {
+        self.state().engine.forget(target);
+    }
+
     /// Looks at all rules once a second until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut tick = interval(EVERY);

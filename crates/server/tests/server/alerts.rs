@@ -63,6 +63,30 @@ async fn a_target_that_is_down_is_told_once_and_so_is_its_return() {
 }
 
 #[tokio::test]
+async fn an_alert_of_a_target_that_is_removed_is_over() {
+    let server = Running::start().await;
+    let rules = json!({ "rules": [{ "name": "down", "when": "down", "for_seconds": 1 }] });
+    let set = server.client.put(server.api("/api/v1/alerts/rules")).json(&rules).send().await.unwrap();
+    assert_eq!(set.status(), 200);
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let target = json!({ "target": format!("tcp://{closed}"), "interval_ms": 100 });
+    let added = server.client.post(server.api("/api/v1/ping/targets")).json(&target).send().await.unwrap();
+    let added: Value = added.json().await.unwrap();
+    let firing = async |total: u64| {
+        let wait = async {
+            while server.ok("/api/v1/alerts").await["total"] != total {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("there are not {total} alerts"));
+    };
+    firing(1).await;
+    let path = format!("/api/v1/ping/targets/{}", added["id"].as_str().unwrap());
+    assert_eq!(server.client.delete(server.api(&path)).send().await.unwrap().status(), 204);
+    firing(0).await;
+}
+
+#[tokio::test]
 async fn rules_that_cannot_be_are_refused_and_the_old_ones_stay() {
     let server = Running::start().await;
     let put = async |rules: Value| {
