@@ -124,10 +124,13 @@ async fn t03_an_unsealed_day_is_what_it_was(store: &Arc<dyn Store>) {
 async fn t03_a_day_that_is_not_there_cannot_be_sealed(store: &Arc<dyn Store>) {
     commit_ticks(store, &[tick(DAY, 0)]).await;
     for day in [0, 2, 20_000] {
-        let kind = store.seal(Timestamp(day * DAY)).await.map_err(|error| error.kind());
-        assert_eq!(kind, Err(ErrorKind::Invalid), "{day}");
+        let day = Timestamp(day * DAY);
+        for answer in [store.seal(day).await, store.unseal(day).await] {
+            assert_eq!(answer.map_err(|error| error.kind()), Err(ErrorKind::Invalid), "{day}");
+        }
     }
     assert_eq!(store.segments().await.expect("the store lists days").len(), 1);
+    assert_eq!(unseal(store, 1).await.count, 1, "one that is not sealed stays as it is");
 }
 
 async fn t03_followers_know_the_ticks_of_sealed_days(store: &Arc<dyn Store>) {

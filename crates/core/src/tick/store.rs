@@ -79,7 +79,8 @@ pub trait TickStore {
     /// nothing was added stays as it is. `Invalid` when there is no such day, `Unsupported` where the backend has none.
     async fn seal(&self, day: Timestamp) -> Result<Segment>;
 
-    /// Turns a sealed day back. `Invalid` when the day is not sealed.
+    /// Turns a sealed day back; one that is not sealed stays as it is. `Invalid` when there is no such day, `Unsupported`
+    /// where the backend cannot seal.
     async fn unseal(&self, day: Timestamp) -> Result<Segment>;
 
     /// Removes a whole day and says how many ticks it had.
