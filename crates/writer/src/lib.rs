@@ -7,6 +7,39 @@
 //!
 //! A commit that fails for now is sent again under the same [`tallybook_core::BatchId`] until it goes through. One that is
 //! refused is split until the bad rows stand alone; these become dead letters and everything else is stored.
+//!
+//! A program that brings a feed of its own needs no server:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use tallybook_core::{Tick, TickFlags, Timestamp};
+//! use tallybook_store_memory::MemoryStore;
+//! use tallybook_telemetry::{Fold, FoldOptions};
+//! use tallybook_writer::{Writer, WriterOptions};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Arc::new(MemoryStore::new());
+//! let writer = Writer::start(store, Fold::new(FoldOptions::default()), WriterOptions::default());
+//! let (bid, ask) = (Some("1.08500".parse()?), Some("1.08512".parse()?));
+//! writer.offer(Tick {
+//!     symbol: "EURUSD".into(),
+//!     time: Timestamp::now(),
+//!     seq: 0,
+//!     bid,
+//!     ask,
+//!     volume: None,
+//!     source: "A".into(),
+//!     // Whoever has numbers of its own sends them in `seq`, and leaves this flag out.
+//!     flags: TickFlags::of_sides(bid, ask).with(TickFlags::SEQ_ASSIGNED),
+//!     received: Timestamp::now(),
+//! })?;
+//! assert_eq!(writer.recent("EURUSD", 1)[0].bid.map(|bid| bid.to_string()).as_deref(), Some("1.08500"));
+//! assert!(writer.stop(Duration::from_secs(30)).await.drained);
+//! # Ok(())
+//! # }
+//! ```
 
 mod accepted;
 mod beside;
