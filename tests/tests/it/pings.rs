@@ -77,6 +77,40 @@ async fn kill_in_a_flush_of_pings_keeps_what_was_acknowledged_and_the_sums_are_o
     check_integrity(&setup.database())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_pings_go_as_a_dry_run_said_and_what_they_come_to_by_day_stays() -> Result<()> {
+    let setup = Setup::new()?;
+    let now = jiff::Timestamp::now();
+    let mut text = String::from("target,timestamp,latency_ms\n");
+    // Two minutes of each day, one of which is years ago.
+    for (start, count) in [(1_577_836_800, 120), (now.as_second() - 3_600, 120)] {
+        for second in start..start + count {
+            let _ = writeln!(text, "db,{second},{}", if second % 4 == 0 { "" } else { "2.5" });
+        }
+    }
+    std::fs::write(setup.home().join("pings.csv"), text)?;
+    setup.run(&["import", "pings", "pings.csv"]).await?.ended_with(0)?;
+    let gone = async |arguments: &[&str]| -> Result<Vec<Value>> {
+        let pruned = setup.run(&[&["prune", "--json"], arguments].concat()).await?.json(0)?;
+        let rows = pruned["rows"].as_array().context("no rows")?;
+        let of = |row: &Value| json!([row["table"], row["of"], row["rows"]]);
+        Ok(rows.iter().filter(|row| row["rows"] != 0).map(of).collect())
+    };
+    let expected = [json!(["ping", null, 120]), json!(["ping_bucket", "minute", 2]), json!(["ping_bucket", "hour", 1])];
+    assert_eq!(gone(&["--dry-run"]).await?, expected);
+    let count = || sqlite3(&setup.database(), "SELECT count(*) AS n FROM pings");
+    assert_eq!(count()?[0]["n"], 240, "a dry run removes nothing");
+    assert_eq!(gone(&[]).await?, expected, "as the dry run said");
+    assert_eq!(gone(&[]).await?, Vec::<Value>::new());
+    assert_eq!(count()?[0]["n"], 120);
+    let server = setup.start().await?;
+    let summary = server.api("targets/db/summary?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z").await?;
+    assert_eq!((&summary["count"], &summary["lost"], &summary["p95_ms"]), (&json!(120), &json!(30), &json!(2.5)));
+    let series = server.api("pings?target=db&resolution=1d&to=2020-01-02T00:00:00Z").await?;
+    assert_eq!((&series["total"], &series["data"][0]["count"]), (&json!(1), &json!(120)));
+    server.stop().await
+}
+
 /// An HTTP server that answers everything with 204, and its port.
 async fn answering() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;

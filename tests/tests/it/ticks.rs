@@ -293,6 +293,36 @@ async fn kill_in_any_step_of_a_seal_or_its_way_back_leaves_each_tick_once() -> R
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_that_cannot_be_opened_stops_no_other_and_its_ticks_are_dead_letters() -> Result<()> {
+    let setup = Setup::new()?;
+    let (folder, away) = (setup.data_dir().join("ticks/2026/03"), setup.home().join("away.db"));
+    let server = setup.start().await?;
+    let answer = server.post_to_api("ticks", &CSV, request("PAIR0", 0)).await?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    server.stop().await?;
+    // Kept on another disk, which is not there.
+    let day = folder.join("ticks_2026-03-01.db");
+    std::fs::rename(&day, &away)?;
+    std::os::unix::fs::symlink(setup.home().join("unplugged/away.db"), &day)?;
+
+    let server = setup.start().await?;
+    assert!(server.log()?.contains("a day of ticks is left out until its files are mended"), "{}", server.log()?);
+    let answer = server.post_to_api("ticks", &CSV, request("PAIR0", 1)).await?.json()?;
+    assert_eq!((&answer["accepted"], &answer["rejected"]), (&(BATCH / 2).into(), &(BATCH / 2).into()), "{answer}");
+    let letters = server.list("dead-letters").await?;
+    assert_eq!(letters.len() as u64, BATCH / 2);
+    let why = letters[0]["error"].as_str().unwrap_or_default();
+    assert!(why.contains("2026-03-01 could not be used when the store was opened"), "{why}");
+    assert_eq!(stored(&server, "PAIR0").await?.len() as u64, BATCH, "both halves of the other day");
+    server.stop().await?;
+
+    std::fs::rename(&away, &day)?;
+    let server = setup.start().await?;
+    assert_eq!(stored(&server, "PAIR0").await?.len() as u64, BATCH + BATCH / 2, "what it held is there again");
+    server.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_line_in_a_million_is_a_dead_letter_with_its_number_and_the_rest_is_in() -> Result<()> {
     const LINES: usize = 1_000_000;
     const BAD: usize = 700_001;

@@ -115,8 +115,8 @@ async fn the_latest_ticks_come_from_memory_and_what_is_not_there_any_more_from_t
     let mut setup = Setup::new();
     setup.writer.ticks.ring_per_symbol = 2;
     let server = setup.start().await;
-    let body: String = (0..5).map(|at| format!("A,{},1.{at}\n", 1_767_323_045 + at)).collect();
-    let body = format!("symbol,timestamp,bid\n{body}");
+    let lines: Vec<String> = (0..5).map(|at| format!("A,{},1.{at}", 1_767_323_045 + at)).collect();
+    let body = format!("symbol,timestamp,bid\n{}\n", lines.join("\n"));
     assert_eq!(counts(&send(&server, "/api/v1/ticks", &[("content-type", "text/csv")], body).await), [5, 0, 0]);
     for limit in [1, 2, 4, 10] {
         let recent = server.ok(&format!("/api/v1/ticks/recent?symbol=A&limit={limit}")).await;
