@@ -97,24 +97,6 @@ async fn a_connection_cut_at_any_message_doubles_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_ended_long_ago_is_forgotten() {
-    let database = Database::new();
-    let url = database.url().await.expect("a database");
-    let admin = connect(&url).await.expect("a connection");
-    let store = open(&url).await;
-    let [ended, alive] = [SourceId::mint(), SourceId::mint()];
-    for source in [ended, alive] {
-        store.commit(batch(source, 1, Records::default())).await.expect("committed");
-    }
-    let age = "UPDATE batch_source SET at = at - interval '31 days' WHERE source = $1";
-    admin.execute(age, &[&ended.0]).await.expect("aged");
-    // With the first commit of a process, and then every hour.
-    open(&url).await.commit(batch(alive, 2, Records::default())).await.expect("committed");
-    let left = admin.query("SELECT source FROM batch_source", &[]).await.expect("sources");
-    assert_eq!(left.iter().map(|row| row.get(0)).collect::<Vec<uuid::Uuid>>(), [alive.0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_commit_takes_as_many_messages_for_a_thousand_rows_as_for_ten() {
     let database = Database::new();
     let url = database.url().await.expect("a database");

@@ -16,11 +16,13 @@ const NAMES_MAX: usize = 65_536;
 pub(crate) struct Names {
     symbols: HashMap<Arc<str>, i64>,
     forms: HashMap<Arc<str>, HashMap<Form, i64>>,
+    /// Of both together.
+    count: usize,
 }
 
 impl Names {
     pub(crate) fn keep_small(&mut self) {
-        if self.symbols.len() + self.forms.len() > NAMES_MAX {
+        if self.count > NAMES_MAX {
             *self = Self::default();
         }
     }
@@ -47,6 +49,7 @@ impl Names {
                 .insert(params![name, first.0, last.0])?,
         };
         self.symbols.insert(name.clone(), id);
+        self.count += 1;
         Ok(id)
     }
 
@@ -73,6 +76,7 @@ impl Names {
                 .insert(values)?,
         };
         self.forms.entry(source.clone()).or_default().insert(form, id);
+        self.count += 1;
         Ok(id)
     }
 }

@@ -13,6 +13,8 @@ use super::form::{Form, Numbers};
 use crate::error::failed;
 
 const OPERATION: &str = "reading ticks";
+/// Forms of a day that are remembered; of one with more, which only a strange feed has, the others are asked for tick by tick.
+const FORMS_MAX: usize = 16_384;
 const OLDEST_FIRST: &str = "SELECT ts, seq, form, bid, ask, volume, received FROM tick \
     WHERE symbol = ?1 AND (ts, seq) > (?2, ?3) AND (ts, seq) < (?4, ?5) ORDER BY ts, seq LIMIT ?6";
 const NEWEST_FIRST: &str = "SELECT ts, seq, form, bid, ask, volume, received FROM tick \
@@ -129,23 +131,28 @@ impl DayReader {
     }
 
     fn tick(&self, symbol: &Arc<str>, row: &Row<'_>) -> rusqlite::Result<Option<Tick>> {
-        let form = row.get::<_, u32>(2)? as usize;
-        if form > self.forms.borrow().len() {
+        let id = row.get::<_, u32>(2)? as usize;
+        let numbers = Numbers { bid: row.get(3)?, ask: row.get(4)?, volume: row.get(5)?, received: row.get(6)? };
+        let time = Timestamp(self.day.start().0.saturating_add(row.get(0)?));
+        let seq = row.get(1)?;
+        if id > FORMS_MAX {
+            let rare = self.rare_form(id)?;
+            return Ok(rare.and_then(|(form, source)| form.tick(symbol, &source, time, seq, numbers)));
+        }
+        if id > self.forms.borrow().len() {
             self.learn_forms()?;
         }
         let forms = self.forms.borrow();
-        let Some((form, source)) = forms.get(form.wrapping_sub(1)) else { return Ok(None) };
-        let numbers = Numbers { bid: row.get(3)?, ask: row.get(4)?, volume: row.get(5)?, received: row.get(6)? };
-        let time = Timestamp(self.day.start().0.saturating_add(row.get(0)?));
-        Ok(form.tick(symbol, source, time, row.get(1)?, numbers))
+        let form = forms.get(id.wrapping_sub(1));
+        Ok(form.and_then(|(form, source)| form.tick(symbol, source, time, seq, numbers)))
     }
 
     fn learn_forms(&self) -> rusqlite::Result<()> {
         let mut forms = self.forms.borrow_mut();
         let sql = "SELECT id, source, flags, bid_divisor, ask_divisor, volume_divisor FROM form \
-                   WHERE id > ? ORDER BY id";
+                   WHERE id > ?1 AND id <= ?2 ORDER BY id";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query([i64::try_from(forms.len()).unwrap_or(i64::MAX)])?;
+        let mut rows = statement.query([forms.len() as i64, FORMS_MAX as i64])?;
         while let Some(row) = rows.next()? {
             // Without a gap, or else places would not be ids.
             if row.get::<_, u32>(0)? as usize != forms.len() + 1 {
@@ -154,6 +161,12 @@ impl DayReader {
             forms.push((Form::read(row, 2)?, row.get(1)?));
         }
         Ok(())
+    }
+
+    fn rare_form(&self, id: usize) -> rusqlite::Result<Option<(Form, Arc<str>)>> {
+        let sql = "SELECT source, flags, bid_divisor, ask_divisor, volume_divisor FROM form WHERE id = ?";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.query_row([id as i64], |row| Ok((Form::read(row, 1)?, row.get(0)?))).optional()
     }
 
     fn misread(&self) -> Error {

@@ -271,6 +271,19 @@ async fn a_tick_of_a_live_feed_takes_at_most_45_bytes() {
 }
 
 #[tokio::test]
+async fn a_feed_whose_every_tick_has_another_source_is_kept_as_any_other() {
+    const TICKS: u64 = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    let odd = |seq: u64| Tick { source: format!("source-{seq}").into(), ..tick("A", day(0), seq, "1.5") };
+    let ticks: Vec<Tick> = (0..TICKS).map(odd).collect();
+    commit(&store, ticks.clone()).await;
+    assert!(stored(&store).await == ticks);
+    store.seal(Timestamp(day(0))).await.unwrap();
+    assert!(stored(&store).await == ticks);
+}
+
+#[tokio::test]
 async fn dropping_a_day_removes_its_files() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).unwrap();
