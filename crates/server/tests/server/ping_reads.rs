@@ -196,4 +196,7 @@ async fn an_export_is_read_back_as_it_was() {
     }
     let all = server.client.get(server.api("/api/v1/pings/export")).send().await.unwrap().text().await.unwrap();
     assert_eq!(all.lines().count(), 1 + 91);
+    let packed = server.client.get(server.api("/api/v1/pings/export")).header("accept-encoding", "zstd");
+    let packed = packed.send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(zstd::decode_all(&packed[..]).unwrap(), all.as_bytes());
 }

@@ -37,8 +37,8 @@ pub(crate) struct ExportFilter {
     format: FileFormat,
 }
 
-/// Single pings as a file, by target and time. A file that is cut off ends with a broken connection, never as if it were
-/// whole.
+/// Single pings as a file, by target and time, compressed where `Accept-Encoding` allows gzip or zstd. A file that is cut off
+/// ends with a broken connection, never as if it were whole.
 #[utoipa::path(
     get, operation_id = "export_pings", path = "/api/v1/pings/export", tag = "pings", params(ExportFilter),
     responses((status = 200, description = "The file", content(

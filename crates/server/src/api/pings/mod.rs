@@ -14,6 +14,7 @@ mod targets;
 
 use axum::Router;
 use axum::routing::{get, put};
+use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi;
 
 use super::Api;
@@ -22,7 +23,7 @@ use super::Api;
 pub(super) fn router() -> Router<Api> {
     Router::new()
         .route("/pings", get(list::list).post(post::post))
-        .route("/pings/export", get(export::export))
+        .route("/pings/export", get(export::export).layer(CompressionLayer::new()))
         .route("/targets", get(targets::list))
         .route("/targets/{target}/summary", get(targets::summary))
         .route("/targets/{target}/outages", get(outages::list))
