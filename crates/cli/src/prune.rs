@@ -37,7 +37,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let retention = writer_options(&options.settings).retention;
     with_store(&options.settings, "tallybook prune", async |store| {
-        let plan = RetentionPlan::new(&retention, &store.segments().await?, Timestamp::now());
+        let plan = RetentionPlan::of(store, &retention, Timestamp::now()).await?;
         let (mut rows, mut going) = (Vec::new(), HashSet::new());
         for old in &plan.rows {
             let count = old.count(store).await?;

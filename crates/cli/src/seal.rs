@@ -45,6 +45,10 @@ pub(crate) struct UnsealOptions {
 /// Seals days one after the other, and says what each came to.
 pub(crate) fn seal(options: &SealOptions) -> Result<()> {
     with_store(&options.settings, "tallybook seal", async |store| {
+        let info = store.info();
+        if !info.seals {
+            bail!("the {} store keeps its days of ticks as they are; only that of SQLite seals them", info.name);
+        }
         let days: Vec<Segment> =
             store.segments().await?.into_iter().filter(|segment| options.days.hold(segment)).collect();
         if days.is_empty() {

@@ -18,8 +18,6 @@ mod ticks;
 use futures_util::future::BoxFuture;
 use tallybook_core::Info;
 
-pub(crate) use no_seal::can_seal;
-
 use crate::{NewPlace, model};
 
 /// One case.
@@ -61,7 +59,7 @@ macro_rules! restart_cases {
 use restart_cases;
 
 /// The cases that are meant for a store of this kind.
-pub(crate) fn of(info: &Info, can_seal: bool) -> impl Iterator<Item = &'static Case> {
+pub(crate) fn of(info: &Info) -> impl Iterator<Item = &'static Case> {
     let always = [
         commit::CASES,
         merge::CASES,
@@ -76,8 +74,8 @@ pub(crate) fn of(info: &Info, can_seal: bool) -> impl Iterator<Item = &'static C
         ticks::CASES,
         model::CASES,
     ];
-    let sealing = if can_seal { seal::CASES } else { no_seal::CASES };
+    let sealing = if info.seals { seal::CASES } else { no_seal::CASES };
     let persistent = if info.persistent { close::RESTART_CASES } else { &[] };
-    let both = if info.persistent && can_seal { seal::RESTART_CASES } else { &[] };
+    let both = if info.persistent && info.seals { seal::RESTART_CASES } else { &[] };
     always.into_iter().chain([sealing, persistent, both]).flatten()
 }

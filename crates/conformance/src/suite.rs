@@ -39,8 +39,8 @@ pub fn run<P: Place>(
     own_cases: Vec<Trial>,
 ) -> ExitCode {
     let arguments = Arguments::from_args();
-    let (info, can_seal) = match runtime().block_on(ask(&new_place())) {
-        Ok(answers) => answers,
+    let info = match runtime().block_on(ask(&new_place())) {
+        Ok(info) => info,
         Err(error) => {
             eprintln!("{backend} cannot be tested: {error}");
             return ExitCode::FAILURE;
@@ -51,17 +51,17 @@ pub fn run<P: Place>(
         let new_place = new_place.clone();
         case(&format!("{backend}::{}", known.name), move || (known.run)(new_place))
     };
-    let mut trials: Vec<Trial> = cases::of(&info, can_seal).map(trial).collect();
+    let mut trials: Vec<Trial> = cases::of(&info).map(trial).collect();
     trials.extend(own_cases);
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// What the store says of itself, and whether it can seal days of ticks: some cases are for such stores only.
-async fn ask(place: &dyn Place) -> Result<(Info, bool)> {
+/// What the store says of itself: some cases are for some kinds of stores only.
+async fn ask(place: &dyn Place) -> Result<Info> {
     let store = place.open().await?;
-    let (info, can_seal) = (store.info(), cases::can_seal(&*store).await);
+    let info = store.info();
     store.close().await?;
-    Ok((info, can_seal?))
+    Ok(info)
 }
 
 /// Runs cases as a test binary does, for what is no store.

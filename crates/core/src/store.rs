@@ -23,6 +23,8 @@ pub struct Info {
     pub persistent: bool,
     /// Whether other processes may write to the same store at the same time.
     pub shared: bool,
+    /// Whether it can seal days of ticks.
+    pub seals: bool,
 }
 
 /// A primary backend. Everything above it holds an `Arc<dyn Store>` and does not know which one.

@@ -88,6 +88,7 @@ impl Store for MemoryStore {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             persistent: false,
             shared: false,
+            seals: false,
         }
     }
 

@@ -86,7 +86,8 @@ impl fmt::Debug for PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     fn info(&self) -> Info {
-        Info { id: self.id, name: "postgres", version: self.version.clone(), persistent: true, shared: true }
+        let (id, version) = (self.id, self.version.clone());
+        Info { id, name: "postgres", version, persistent: true, shared: true, seals: false }
     }
 
     async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {

@@ -148,6 +148,7 @@ impl Store for SqliteStore {
             version: rusqlite::version().to_owned(),
             persistent: true,
             shared: false,
+            seals: true,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tallybook_core::{ErrorKind, Segment, Store, Timestamp};
+use tallybook_core::{Segment, Store, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -13,19 +13,17 @@ use crate::{RetentionOptions, RetentionPlan};
 pub(crate) async fn run(store: Arc<dyn Store>, shared: Arc<Shared>, mut stop: watch::Receiver<Option<Instant>>) {
     tokio::select! {
         _ = stop.wait_for(Option::is_some) => {}
-        () = Rounds { store: store.as_ref(), shared: &shared, seals: true }.run() => {}
+        () = Rounds { store: store.as_ref(), shared: &shared }.run() => {}
     }
 }
 
 struct Rounds<'a> {
     store: &'a dyn Store,
     shared: &'a Shared,
-    /// Whether the store seals days, as far as is known.
-    seals: bool,
 }
 
 impl Rounds<'_> {
-    async fn run(mut self) {
+    async fn run(self) {
         let RetentionOptions { first_after, every, .. } = self.shared.options.retention;
         sleep(first_after).await;
         loop {
@@ -34,15 +32,15 @@ impl Rounds<'_> {
         }
     }
 
-    async fn round(&mut self) {
-        let segments = self.store.segments().await.unwrap_or_else(|error| {
+    async fn round(&self) {
+        let (options, now) = (&self.shared.options.retention, Timestamp::now());
+        let plan = RetentionPlan::of(self.store, options, now).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the days of ticks could not be listed; the next round tries again");
-            Vec::new()
+            RetentionPlan::new(options, &[], now)
         });
-        let plan = RetentionPlan::new(&self.shared.options.retention, &segments, Timestamp::now());
         for rows in plan.rows {
             let removed = |removed| self.shared.ledger().pruned(removed);
-            if let Err(error) = rows.remove(self.store, &self.shared.options.retention, removed).await {
+            if let Err(error) = rows.remove(self.store, options, removed).await {
                 let table = rows.table.name;
                 tracing::warn!(table, %error, "old rows could not be removed; the next round tries again");
             }
@@ -51,9 +49,7 @@ impl Rounds<'_> {
             self.drop_day(&segment).await;
         }
         for segment in plan.seal {
-            if self.seals {
-                self.seal(&segment).await;
-            }
+            self.seal(&segment).await;
         }
     }
 
@@ -68,14 +64,10 @@ impl Rounds<'_> {
         sleep(self.shared.options.retention.pause).await;
     }
 
-    async fn seal(&mut self, segment: &Segment) {
+    async fn seal(&self, segment: &Segment) {
         let day = segment.day;
         match self.store.seal(day).await {
             Ok(_) => self.shared.ledger().sealed_day(),
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                self.seals = false;
-                return;
-            }
             Err(error) => {
                 tracing::warn!(%day, %error, "a day of ticks could not be sealed; the next round tries again");
             }

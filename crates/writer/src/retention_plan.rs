@@ -23,7 +23,7 @@ pub struct RetentionPlan {
     pub rows: Vec<OldRows>,
     /// Days of ticks that are removed.
     pub drop: Vec<Segment>,
-    /// Days of ticks that are sealed, where the store can; also those that are, and to which ticks came later.
+    /// Days of ticks that are sealed; also those that are, and to which ticks came later.
     pub seal: Vec<Segment>,
 }
 
@@ -39,7 +39,19 @@ pub struct OldRows {
 }
 
 impl RetentionPlan {
-    /// What is too old at `now` in a store that has these `segments`.
+    /// What is too old at `now` in a store.
+    ///
+    /// # Errors
+    /// The store cannot list its days of ticks.
+    pub async fn of(store: &dyn Store, options: &RetentionOptions, now: Timestamp) -> Result<Self> {
+        let mut plan = Self::new(options, &store.segments().await?, now);
+        if !store.info().seals {
+            plan.seal.clear();
+        }
+        Ok(plan)
+    }
+
+    /// What is too old at `now` in a store that has these `segments`, and can seal them.
     pub fn new(options: &RetentionOptions, segments: &[Segment], now: Timestamp) -> Self {
         let ended_before = |age: Option<Duration>| age.map(|age| earlier(now, age));
         let (drop_before, seal_before) = (ended_before(options.ticks), ended_before(options.seal_after));

@@ -113,6 +113,14 @@ async fn two_servers_on_one_database_keep_every_ping_and_tick_also_when_one_of_t
         let summary = other.api(&format!("targets/host-{server}/summary?{range}")).await?;
         assert_eq!(summary["count"], json!(count));
     }
+    assert_eq!(restarted.api("retention").await?["seal"], json!([]), "nothing is promised that is not kept");
     restarted.stop().await?;
-    other.stop().await
+    other.stop().await?;
+    for arguments in [&["seal", "--dry-run"][..], &["seal"], &["unseal", "2026-03-01"]] {
+        let mut command = setups[0].command(arguments)?;
+        let output = command.env("USE_DB", "postgres").env("DATABASE_URL", database.url()).output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("days"), "{arguments:?}: {said}");
+    }
+    Ok(())
 }

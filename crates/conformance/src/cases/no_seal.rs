@@ -1,8 +1,8 @@
-//! What a store does that cannot seal days of ticks, and how one finds out.
+//! What a store does that cannot seal days of ticks.
 
 use std::sync::Arc;
 
-use tallybook_core::{DAY, Error, ErrorKind, Result, Store, Timestamp};
+use tallybook_core::{DAY, ErrorKind, Store, Timestamp};
 
 use super::store_cases;
 use super::ticks::{commit_ticks, tick};
@@ -10,16 +10,6 @@ use crate::support::{assert_same, contents};
 
 store_cases! {
     t03_a_store_that_cannot_seal_says_so,
-}
-
-/// Whether a store that holds nothing can seal: it refuses the day, or sealing as such.
-pub(crate) async fn can_seal(store: &dyn Store) -> Result<bool> {
-    match store.seal(Timestamp(0)).await {
-        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(false),
-        Err(error) if error.kind() == ErrorKind::Invalid => Ok(true),
-        Err(error) => Err(error),
-        Ok(_) => Err(Error::new(ErrorKind::Internal, "sealing a day", "an empty store sealed a day that is not there")),
-    }
 }
 
 async fn t03_a_store_that_cannot_seal_says_so(store: &Arc<dyn Store>) {

@@ -51,7 +51,7 @@ pub(crate) async fn get(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<RetentionBody>, ApiError> {
     let _turn = api.scans.acquire().await;
-    let plan = RetentionPlan::new(api.writer.retention(), &api.store.segments().await?, Timestamp::now());
+    let plan = RetentionPlan::of(&*api.store, api.writer.retention(), Timestamp::now()).await?;
     let mut rows = Vec::new();
     for old in &plan.rows {
         rows.push(OldRowsBody {

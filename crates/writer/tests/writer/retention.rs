@@ -64,7 +64,7 @@ async fn old_pings_and_ticks_go_as_the_plan_said_and_their_daily_sums_stay() {
     store.commit(Arc::new(Batch { id, ack: Ack::Written, records })).await.unwrap();
 
     let retention = RetentionOptions { ticks: Some(Duration::from_secs(30 * 86_400)), ..RetentionOptions::default() };
-    let plan = RetentionPlan::new(&retention, &store.segments().await.unwrap(), Timestamp::now());
+    let plan = RetentionPlan::of(&*store, &retention, Timestamp::now()).await.unwrap();
     let mut planned = 0;
     for rows in &plan.rows {
         planned += rows.count(&*store).await.unwrap();
