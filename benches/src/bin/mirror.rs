@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use tallybook_backends::{Backend, Config, Place, open};
-use tallybook_core::{Ack, Batch, BatchId, Decimal, Follower, Records, SourceId, Store, Tick, TickFlags, Timestamp};
+use tallybook_core::{Ack, Batch, BatchId, Decimal, Follower, Records, SourceId, Store, Tick, Timestamp};
 use tallybook_mirror::{Mirror, MirrorOptions, Opener, move_all};
 
 /// Fills a SQLite store with ticks, follows them into the mirror, and prints tables in Markdown.
@@ -164,15 +164,7 @@ fn tick(number: u64) -> Result<Tick> {
     // A day in November 2023, from midnight on.
     let time = Timestamp(1_700_006_400_000_000_000 + STEP * i64::try_from(number)?);
     let bid = 108_500 + i64::try_from(number * 7 % 97)?;
-    Ok(Tick {
-        symbol: format!("SYMBOL{}", number % SYMBOLS).into(),
-        time,
-        seq: 0,
-        bid: Some(Decimal::new(bid, 5)?),
-        ask: Some(Decimal::new(bid + 12, 5)?),
-        volume: None,
-        source: "feed".into(),
-        flags: TickFlags::default(),
-        received: Timestamp(time.0 + 150_000),
-    })
+    let (bid, ask) = (Decimal::new(bid, 5)?, Decimal::new(bid + 12, 5)?);
+    let quote = Tick::new(format!("SYMBOL{}", number % SYMBOLS), time, Some(bid), Some(ask)).numbered(0);
+    Ok(Tick { source: "feed".into(), received: Timestamp(time.0 + 150_000), ..quote })
 }

@@ -231,20 +231,10 @@ fn hex<S: serde::Serializer>(checksum: &u64, serializer: S) -> Result<S::Ok, S::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DAY, TickFlags};
+    use crate::DAY;
 
     fn tick(symbol: &str, time: i64, bid: &str) -> Tick {
-        Tick {
-            symbol: symbol.into(),
-            time: Timestamp(time),
-            seq: 0,
-            bid: Some(bid.parse().unwrap()),
-            ask: None,
-            volume: None,
-            source: "lp".into(),
-            flags: TickFlags::ONE_SIDED,
-            received: Timestamp(0),
-        }
+        Tick::new(symbol, Timestamp(time), Some(bid.parse().unwrap()), None).numbered(0)
     }
 
     fn digests(ticks: &[Tick], precision: Precision) -> Digests {

@@ -62,17 +62,7 @@ mod tests {
     use super::*;
 
     fn tick(symbol: &str, time: i64, bid: &str) -> Tick {
-        Tick {
-            symbol: symbol.into(),
-            time: Timestamp(time),
-            seq: 0,
-            bid: Some(bid.parse().unwrap()),
-            ask: None,
-            volume: None,
-            source: "".into(),
-            flags: TickFlags::ONE_SIDED.with(TickFlags::SEQ_ASSIGNED),
-            received: Timestamp(0),
-        }
+        Tick::new(symbol, Timestamp(time), Some(bid.parse().unwrap()), None)
     }
 
     fn numbers(ticks: &[Tick]) -> Vec<u64> {

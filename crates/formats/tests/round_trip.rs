@@ -137,16 +137,9 @@ proptest! {
 #[test]
 fn a_large_export_to_parquet_goes_out_while_it_is_written() {
     let ticks: Vec<Tick> = (0..150_000_u64)
-        .map(|seq| Tick {
-            symbol: "EURUSD".into(),
-            time: NOW,
-            seq,
-            bid: Decimal::new(108_500, 5).ok(),
-            ask: Decimal::new(108_501, 5).ok(),
-            volume: None,
-            source: "".into(),
-            flags: TickFlags::default(),
-            received: NOW,
+        .map(|seq| {
+            let price = |mantissa| Decimal::new(mantissa, 5).ok();
+            Tick::new("EURUSD", NOW, price(108_500), price(108_501)).numbered(seq)
         })
         .collect();
     let mut encoder = Encoder::new(Format::Parquet);

@@ -55,24 +55,14 @@ fn bytes(page: &Changes) -> usize {
 mod tests {
     use std::sync::Arc;
 
-    use tallybook_core::{Change, Cursor, Service, Tick, TickFlags, Timestamp};
+    use tallybook_core::{Change, Cursor, Service, Tick, Timestamp};
 
     use super::*;
     use tallybook_core::Record as _;
 
     fn page(rows: usize, ticks: usize, value: &Value) -> Changes {
         let change = Change { table: Service::TABLE, revision: 1, row: vec![value.clone()] };
-        let tick = Tick {
-            symbol: "A".into(),
-            time: Timestamp(1),
-            seq: 0,
-            bid: None,
-            ask: None,
-            volume: None,
-            source: "".into(),
-            flags: TickFlags::default(),
-            received: Timestamp(1),
-        };
+        let tick = Tick::new("A", Timestamp(1), None, None);
         Changes { changes: vec![change; rows], ticks: vec![tick; ticks], next: Cursor::START, more: true }
     }
 

@@ -13,7 +13,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use std::time::Duration;
-//! use tallybook_core::{Tick, TickFlags, Timestamp};
+//! use tallybook_core::{Tick, Timestamp};
 //! use tallybook_store_memory::MemoryStore;
 //! use tallybook_telemetry::{Fold, FoldOptions};
 //! use tallybook_writer::{Writer, WriterOptions};
@@ -22,19 +22,8 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = Arc::new(MemoryStore::new());
 //! let writer = Writer::start(store, Fold::new(FoldOptions::default()), WriterOptions::default());
-//! let (bid, ask) = (Some("1.08500".parse()?), Some("1.08512".parse()?));
-//! writer.offer(Tick {
-//!     symbol: "EURUSD".into(),
-//!     time: Timestamp::now(),
-//!     seq: 0,
-//!     bid,
-//!     ask,
-//!     volume: None,
-//!     source: "A".into(),
-//!     // Whoever has numbers of its own sends them in `seq`, and leaves this flag out.
-//!     flags: TickFlags::of_sides(bid, ask).with(TickFlags::SEQ_ASSIGNED),
-//!     received: Timestamp::now(),
-//! })?;
+//! let quote = Tick::new("EURUSD", Timestamp::now(), Some("1.08500".parse()?), Some("1.08512".parse()?));
+//! writer.offer(Tick { source: "A".into(), ..quote })?;
 //! assert_eq!(writer.recent("EURUSD", 1)[0].bid.map(|bid| bid.to_string()).as_deref(), Some("1.08500"));
 //! assert!(writer.stop(Duration::from_secs(30)).await.drained);
 //! # Ok(())

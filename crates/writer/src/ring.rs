@@ -70,22 +70,12 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use tallybook_core::{TickFlags, Timestamp};
+    use tallybook_core::Timestamp;
 
     use super::*;
 
     fn tick(time: i64) -> Tick {
-        Tick {
-            symbol: "x".into(),
-            time: Timestamp(time),
-            seq: 0,
-            bid: None,
-            ask: None,
-            volume: None,
-            source: "".into(),
-            flags: TickFlags::default(),
-            received: Timestamp(0),
-        }
+        Tick::new("x", Timestamp(time), None, None)
     }
 
     fn times(ring: &Ring) -> Vec<i64> {

@@ -28,17 +28,8 @@ store_cases! {
 /// A tick of `EUR/USD`, which tells its moment and number by its prices.
 pub(super) fn tick(time: i64, seq: u64) -> Tick {
     let (bid, ask) = (Decimal::new(time % 1_000_000_007, 5).ok(), Decimal::new(seq as i64 % 1_000_003, 3).ok());
-    Tick {
-        symbol: "EUR/USD".into(),
-        time: Timestamp(time),
-        seq,
-        bid,
-        ask,
-        volume: None,
-        source: "lp1".into(),
-        flags: TickFlags::of_sides(bid, ask),
-        received: Timestamp(time + 1),
-    }
+    let quote = Tick::new("EUR/USD", Timestamp(time), bid, ask).numbered(seq);
+    Tick { source: "lp1".into(), received: Timestamp(time + 1), ..quote }
 }
 
 pub(super) async fn commit_ticks(store: &Arc<dyn Store>, ticks: &[Tick]) -> Counts {

@@ -129,21 +129,11 @@ pub fn parse_timeframe(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TickFlags;
 
     fn tick(second: i64, bid: &str, ask: &str) -> Tick {
         let price = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
-        Tick {
-            symbol: "EURUSD".into(),
-            time: Timestamp(second * 1_000_000_000),
-            seq: 0,
-            bid: price(bid),
-            ask: price(ask),
-            volume: price("0.5"),
-            source: "".into(),
-            flags: TickFlags::default(),
-            received: Timestamp(0),
-        }
+        let quote = Tick::new("EURUSD", Timestamp(second * 1_000_000_000), price(bid), price(ask));
+        Tick { volume: price("0.5"), ..quote }
     }
 
     fn bars(ticks: &[Tick], length: &str, price: Price, volume: Volume) -> Vec<Bar> {

@@ -104,6 +104,26 @@ impl Tick {
     /// The greatest `seq`: every backend keeps it as a signed integer.
     pub const MAX_SEQ: u64 = i64::MAX as u64;
 
+    /// A quote that has no number yet and arrives as it is made; with what its sides say of it, of no known source.
+    pub fn new(symbol: impl Into<Arc<str>>, time: Timestamp, bid: Option<Decimal>, ask: Option<Decimal>) -> Self {
+        Self {
+            symbol: symbol.into(),
+            time,
+            seq: 0,
+            bid,
+            ask,
+            volume: None,
+            source: "".into(),
+            flags: TickFlags::of_sides(bid, ask).with(TickFlags::SEQ_ASSIGNED),
+            received: time,
+        }
+    }
+
+    /// The same with its producer's number.
+    pub fn numbered(self, seq: u64) -> Self {
+        Self { seq, flags: TickFlags(self.flags.0 & !TickFlags::SEQ_ASSIGNED.0), ..self }
+    }
+
     /// Its place among the ticks of its symbol.
     pub fn key(&self) -> TickKey {
         TickKey { time: self.time, seq: self.seq }

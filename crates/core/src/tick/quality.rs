@@ -106,16 +106,10 @@ mod tests {
 
     #[test]
     fn a_report_counts_what_is_odd_and_names_the_longest_gaps() {
-        let tick = |second: i64, bid: Option<&str>, ask: Option<&str>, received: i64| Tick {
-            symbol: "X".into(),
-            time: Timestamp(second * SECOND),
-            seq: 0,
-            bid: bid.map(|text| text.parse().unwrap()),
-            ask: ask.map(|text| text.parse().unwrap()),
-            volume: None,
-            source: "".into(),
-            flags: TickFlags::default(),
-            received: Timestamp(received * SECOND),
+        let tick = |second: i64, bid: Option<&str>, ask: Option<&str>, received: i64| {
+            let price = |text: Option<&str>| text.map(|text| text.parse().unwrap());
+            let quote = Tick::new("X", Timestamp(second * SECOND), price(bid), price(ask));
+            Tick { received: Timestamp(received * SECOND), ..quote }
         };
         let mut check = QualityCheck::new(10 * SECOND);
         for tick in [

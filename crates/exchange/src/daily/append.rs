@@ -60,22 +60,13 @@ fn end_of_array(file: &mut File, length: u64) -> io::Result<u64> {
 mod tests {
     use std::fs;
 
-    use tallybook_core::{TickFlags, Timestamp};
+    use tallybook_core::Timestamp;
 
     use super::*;
 
     fn tick(seq: u64) -> Tick {
-        Tick {
-            symbol: "A".into(),
-            time: Timestamp(1_700_000_000_123_000_000),
-            seq,
-            bid: Some("1.50".parse().unwrap()),
-            ask: None,
-            volume: None,
-            source: "lp".into(),
-            flags: TickFlags::ONE_SIDED,
-            received: Timestamp(0),
-        }
+        let quote = Tick::new("A", Timestamp(1_700_000_000_123_000_000), Some("1.50".parse().unwrap()), None);
+        Tick { source: "lp".into(), ..quote.numbered(seq) }
     }
 
     #[test]

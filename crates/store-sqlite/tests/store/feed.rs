@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tallybook_core::{
-    Committed, Cursor, DAY, Decimal, Records, Store as _, Tick, TickFlags, TickQuery, TickStore as _, TimeRange,
-    Timestamp,
+    Committed, Cursor, DAY, Decimal, Records, Store as _, Tick, TickQuery, TickStore as _, TimeRange, Timestamp,
 };
 use tallybook_store_sqlite::SqliteStore;
 
@@ -18,15 +17,10 @@ pub(crate) fn tick(symbol: &str, time: i64, seq: u64, bid: &str) -> Tick {
     let bid: Decimal = bid.parse().unwrap();
     let ask = bid.checked_add(Decimal::new(15, bid.scale()).unwrap());
     Tick {
-        symbol: symbol.into(),
-        time: Timestamp(time),
-        seq,
-        bid: Some(bid),
-        ask,
         volume: Decimal::new(1_000, 0).ok(),
         source: "LP1".into(),
-        flags: TickFlags::of_sides(Some(bid), ask),
         received: Timestamp(time + 1_500_000),
+        ..Tick::new(symbol, Timestamp(time), Some(bid), ask).numbered(seq)
     }
 }
 

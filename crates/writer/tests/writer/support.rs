@@ -246,17 +246,9 @@ pub(crate) async fn write<S: AsRef<str>>(
 
 /// A tick of now and `millis` whose producer numbered it.
 pub(crate) fn tick(symbol: &str, millis: i64, seq: u64) -> Tick {
-    Tick {
-        symbol: symbol.into(),
-        time: Timestamp(NOW.0 + millis * 1_000_000),
-        seq,
-        bid: "1.08500".parse().ok(),
-        ask: "1.08510".parse().ok(),
-        volume: None,
-        source: "lp".into(),
-        flags: TickFlags::default(),
-        received: NOW,
-    }
+    let time = Timestamp(NOW.0 + millis * 1_000_000);
+    let quote = Tick::new(symbol, time, "1.08500".parse().ok(), "1.08510".parse().ok());
+    Tick { source: "lp".into(), received: NOW, ..quote.numbered(seq) }
 }
 
 /// A tick that is to be numbered.
