@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 
-use tallybook_core::ErrorKind;
+use tallybook_core::{Applied, ErrorKind, Outcome, Records, Store as _};
 use tallybook_store_sqlite::{SqliteOptions, SqliteStore};
 
 use crate::support::{Sender, SmallDisk, database, is_root, open, plain};
@@ -89,15 +89,19 @@ fn a_database_of_a_newer_version_is_refused() {
     assert!(error.to_string().contains("written by a newer Tallybook (schema 999)"), "{error}");
 }
 
-#[test]
-fn a_database_that_another_process_writes_to_is_waited_for_and_then_refused() {
+#[tokio::test]
+async fn a_database_that_another_process_writes_to_is_opened_and_a_commit_waits_for_that_process() {
     let folder = tempfile::tempdir().unwrap();
     open(folder.path()).unwrap();
     let other = plain(folder.path());
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = open(folder.path()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let store = open(folder.path()).unwrap();
+    let batch = Sender::new().batch(Records::default());
+    let error = store.commit(batch.clone()).await.unwrap_err();
+    assert_eq!((error.kind(), error.applied()), (ErrorKind::Unavailable, Applied::No));
     assert!(error.to_string().contains("another process holds the database"), "{error}");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.commit(batch).await.unwrap().outcome, Outcome::Applied);
 }
 
 #[tokio::test]
