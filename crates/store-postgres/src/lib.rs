@@ -10,6 +10,7 @@ mod commit;
 mod connect;
 mod error;
 mod follow;
+mod moves;
 mod partitions;
 mod pings;
 mod prune;
