@@ -1,4 +1,4 @@
-//! A batch as one transaction: four round trips, however many rows it has.
+//! A batch as one transaction: a few round trips, however many rows it has.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
