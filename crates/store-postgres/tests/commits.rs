@@ -87,17 +87,7 @@ fn wide(round: i64, rows: usize) -> Records {
 }
 
 fn ping(target: usize, time: i64, latency: u64) -> Ping {
-    Ping {
-        target: format!("host-{target}").into(),
-        time: Timestamp(time),
-        latency: Some(latency),
-        success: true,
-        ttl: Some(64),
-        packet_size: None,
-        sequence: None,
-        jitter: None,
-        error: None,
-    }
+    Ping::new(format!("host-{target}"), Timestamp(time), Some(latency))
 }
 
 fn tick(symbol: usize, at: i64) -> Tick {
