@@ -90,6 +90,14 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// What a query answers, a line a row.
+    ///
+    /// # Errors
+    /// When the database complains.
+    pub fn ask(&self, sql: &str) -> Result<Vec<String>> {
+        psql(&self.url(), sql)
+    }
+
     /// Stops it in the middle of what it does.
     ///
     /// # Errors

@@ -75,9 +75,15 @@ impl Address {
         let refused =
             |_| Error::new(ErrorKind::Statement, "DATABASE_URL is no URL such as postgres://user@host/database");
         let mut url = Url::parse(url).map_err(refused)?;
-        let password = url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned());
+        let mut password = url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned());
         // Only a URL that has no host refuses, and it has no password either.
         let _ = url.set_password(None);
+        let settings: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        if let Some((_, set)) = settings.iter().find(|(name, _)| name == "password") {
+            password = Some(set.clone());
+            let others = settings.iter().filter(|(name, _)| name != "password");
+            url.query_pairs_mut().clear().extend_pairs(others);
+        }
         Ok(Self { url: url.into(), password })
     }
 
@@ -105,4 +111,23 @@ fn installed(program: &str) -> PathBuf {
     let folders = fs::read_dir(INSTALLED).into_iter().flatten().flatten().map(|entry| entry.path());
     let newest = folders.filter(|path| path.join("bin").join(program).exists()).max_by_key(|path| version(path));
     newest.map_or_else(|| program.into(), |path| path.join("bin").join(program))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_no_part_of_the_arguments_wherever_it_stands() {
+        let address = |url| Address::new(url).expect("a URL");
+        let plain = address("postgres://me@db:5432/records?sslmode=require");
+        assert_eq!((&*plain.url, plain.password), ("postgres://me@db:5432/records?sslmode=require", None));
+        for url in [
+            "postgres://me:p%40ss@db/records?sslmode=require",
+            "postgres://me@db/records?password=p%40ss&sslmode=require",
+        ] {
+            let Address { url, password } = address(url);
+            assert_eq!((&*url, password.as_deref()), ("postgres://me@db/records?sslmode=require", Some("p@ss")));
+        }
+    }
 }

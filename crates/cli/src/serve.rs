@@ -169,7 +169,7 @@ fn server_options(settings: &Settings, commands: Starter) -> Result<Options> {
         api_token: settings.network.api_token.clone().map(Token::new).transpose()?,
         own_database: (settings.store.use_db == Backend::Sqlite).then(|| settings.store.data_dir.join("tallybook.db")),
         databases: Some(settings.store.data_dir.join("databases")),
-        doctor: (settings.store.use_db == Backend::Sqlite).then(|| doctor::options(settings, false)),
+        doctor: Some(Arc::new(doctor::OfServer(settings.clone()))),
         limits: Limits {
             max_request_bytes: bytes(settings.network.otlp_max_body),
             max_decompressed_bytes: bytes(settings.network.otlp_max_decompressed),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use tallybook_backends::Backend;
 use tallybook_sqlite::{AskLimits, Params, ask, from_json, to_json};
 
 use crate::answer::{Answer, Form, parameter, question};
@@ -33,9 +32,7 @@ pub(crate) struct SqlCommand {
 /// Asks and prints the answer.
 pub(crate) fn run(command: &SqlCommand) -> Result<()> {
     let settings = &command.settings;
-    if settings.store.use_db != Backend::Sqlite {
-        bail!("`tallybook sql` reads USE_DB=sqlite; ask PostgreSQL with psql \"$DATABASE_URL\"");
-    }
+    settings.store.need_sqlite("tallybook sql", "ask PostgreSQL with psql \"$DATABASE_URL\"")?;
     let database = settings.store.data_dir.join("tallybook.db");
     if !database.exists() {
         bail!(

@@ -11,6 +11,7 @@ mod commands;
 mod connections;
 mod counters;
 mod databases;
+mod doctor;
 mod executions;
 mod options;
 mod otlp;
@@ -21,6 +22,7 @@ mod start_error;
 mod stored;
 
 pub use commands::{Commands, NamedCommand, NotStarted};
+pub use doctor::Doctor;
 pub use options::{Limits, Options, Token};
 pub use server::{Addresses, Server, Stopped};
 pub use start_error::StartError;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tallybook_mirror::Mirror;
 use tallybook_runner::Artifacts;
 
-use crate::{Commands, StartError};
+use crate::{Commands, Doctor, StartError};
 
 /// Where a server listens, who may use it, and how much it takes.
 #[derive(Clone, Debug)]
@@ -30,8 +30,8 @@ pub struct Options {
     pub own_database: Option<PathBuf>,
     /// The folder of SQLite databases that are used over HTTP, where there is a token.
     pub databases: Option<PathBuf>,
-    /// What `GET /api/v1/doctor` looks at, where the store is SQLite.
-    pub doctor: Option<tallybook_doctor::Options>,
+    /// Who answers `GET /api/v1/doctor`.
+    pub doctor: Option<Arc<dyn Doctor>>,
     /// Where contents of artifacts are kept; without it, none are.
     pub artifacts: Option<Artifacts>,
     /// Starts commands over HTTP, where there is a token.

@@ -1,4 +1,4 @@
-//! A batch as one transaction: four round trips, however many rows it has.
+//! A batch as one transaction: a few round trips, however many rows it has.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::Transaction;
 use futures_util::future::{try_join, try_join_all};
 use tallybook_core::{
-    Batch, Committed, Counts, Error, ErrorKind, ExecutionRecords, Outcome, Record as _, Records, Result, Row, Table,
-    Template, TemplateBucket, TemplateMove, Value,
+    Batch, Committed, Counts, Error, ErrorKind, ExecutionRecords, Outcome, Records, Result, Row, Table, Value,
 };
 
 use crate::error::{commit_failed, failed};
-use crate::sql::{self, Statements, quoted};
-use crate::{PostgresStore, pings, rows, ticks};
+use crate::sql::{self, Statements};
+use crate::{PostgresStore, moves, pings, rows, ticks};
 
 pub(crate) const OPERATION: &str = "committing a batch";
 /// Past it the connection is given up and nobody knows whether the batch was committed.
@@ -20,6 +19,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Also the lock: whoever raised the revision first commits first, and everybody else waits here.
 pub(crate) const NEXT_REVISION: &str = "UPDATE revision SET rev = rev + 1 RETURNING rev";
+/// The same lock for whoever takes no revision.
+pub(crate) const LOCK_COMMITS: &str = "SELECT FROM revision FOR UPDATE";
 const NEXT_OF_SOURCE: &str = "INSERT INTO batch_source AS s (source, seq, at) VALUES ($1, $2, now())
     ON CONFLICT (source) DO UPDATE SET seq = excluded.seq, at = excluded.at, pings_stored = 0, pings_merged = 0,
         pings_duplicate = 0, ticks_stored = 0, ticks_duplicate = 0, executions_stored = 0, executions_merged = 0,
@@ -92,9 +93,7 @@ pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Commi
             }
         }
         pings::rebuild(&transaction, &plan, revision).await?;
-        for step in catalogue.template_moves.iter().filter(|step| step.from != step.to) {
-            move_template(&transaction, step, revision).await?;
-        }
+        moves::apply(&transaction, &catalogue.template_moves, revision).await?;
         let stored = ticks::insert(store, &transaction, ticks, revision).await?;
         let committed = Committed {
             outcome: Outcome::Applied,
@@ -245,32 +244,4 @@ pub(crate) async fn send(
     let error = |error| failed(OPERATION, error);
     let statement = transaction.prepare_cached(sql).await.map_err(error)?;
     transaction.execute(&statement, &rows::borrowed(&parameters)).await.map_err(error)
-}
-
-/// Folds the rows of one text into those of another; the old ones keep a count of 0.
-async fn move_template(transaction: &Transaction<'_>, step: &TemplateMove, revision: i64) -> Result<()> {
-    let error = |error| failed(OPERATION, error);
-    let (service, severity) = (step.service.as_ref(), step.severity.as_str());
-    let (from_text, to_text) = (step.from.as_ref(), step.to.as_ref());
-    for table in [Template::TABLE, TemplateBucket::TABLE] {
-        let taken: Vec<String> = table
-            .columns
-            .iter()
-            .map(|column| if column.name == "template" { "$4::text".to_owned() } else { quoted(column.name) })
-            .collect();
-        let from = "service = $1 AND severity = $2 AND template = $3 AND count <> 0";
-        let name = quoted(table.name);
-        let moved = format!(
-            "{} SELECT {}, $5 FROM {name} WHERE {from} {}",
-            sql::insert(table),
-            taken.join(", "),
-            sql::on_conflict(table)
-        );
-        let emptied = format!("UPDATE {name} SET count = 0, rev = $4 WHERE {from}");
-        let moved = transaction.prepare_cached(&moved).await.map_err(error)?;
-        transaction.execute(&moved, &[&service, &severity, &from_text, &to_text, &revision]).await.map_err(error)?;
-        let emptied = transaction.prepare_cached(&emptied).await.map_err(error)?;
-        transaction.execute(&emptied, &[&service, &severity, &from_text, &revision]).await.map_err(error)?;
-    }
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! The way to a database: the URL, the server's version, the schema, the pool.
 
+use std::error::Error as _;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -35,10 +37,7 @@ pub(crate) mod migrations {
 /// What a URL asks for, and how the server is to prove who it is.
 pub(crate) fn configured(url: &str) -> Result<(Config, tls::Connector)> {
     let (url, verification) = tls::verification(url)?;
-    let mut config: Config = url.parse().map_err(|_| {
-        // The driver's message may quote a part of the URL, and so of the password.
-        invalid("DATABASE_URL is not a PostgreSQL URL; it looks like postgres://user:password@host:5432/database")
-    })?;
+    let mut config = parse(&url)?;
     let session = session_options(&config);
     config
         .connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT))
@@ -49,6 +48,23 @@ pub(crate) fn configured(url: &str) -> Result<(Config, tls::Connector)> {
         config.application_name("tallybook");
     }
     Ok((config, tls::connector(verification)?))
+}
+
+fn parse(url: &str) -> Result<Config> {
+    let form = "it looks like postgres://user:password@host:5432/database";
+    let not_a_url = || invalid(format!("DATABASE_URL is not a PostgreSQL URL; {form}"));
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(not_a_url());
+    }
+    url.parse().map_err(|error: tokio_postgres::Error| {
+        // The driver may quote a part of the password; the name of a setting is no part of it.
+        let settings = url.rsplit_once('?').map_or("@", |(_, settings)| settings);
+        let why = error.source().map(ToString::to_string).filter(|why| why.contains(" option `"));
+        match why.filter(|_| !settings.contains('@')) {
+            Some(why) => invalid(format!("DATABASE_URL has a setting that cannot be used: {why}")),
+            None => not_a_url(),
+        }
+    })
 }
 
 /// The server's address and the database, for people.
@@ -82,7 +98,8 @@ pub(crate) async fn open(url: &str, options: &PostgresOptions) -> Result<Postgre
     let partitions = Partitions::of(&client).await.map_err(|error| error::failed(OPERATION, error))?;
     let id = follow::id(&client).await.map_err(|error| error::failed(OPERATION, error))?;
     drop(client);
-    Ok(PostgresStore { pool, version, partitions, names: Names::default(), forgotten: Forgotten::default(), id, place })
+    let (names, forgotten, coalesced) = (Names::default(), Forgotten::default(), AtomicI64::new(0));
+    Ok(PostgresStore { pool, version, partitions, names, forgotten, coalesced, id, place })
 }
 
 /// What the URL sets stays, and ours comes first so that it can be overruled.
@@ -178,25 +195,37 @@ fn cannot_migrate(config: &Config, report: refinery::Error) -> Error {
 fn cannot_connect(config: &Config, error: tokio_postgres::Error) -> Error {
     let user = config.get_user().unwrap_or_default();
     let database = config.get_dbname().unwrap_or(user);
-    let server = server_name(config);
+    let server = format!("PostgreSQL at {}", address(config));
     let unavailable = |context: String| Error::new(ErrorKind::Unavailable, OPERATION, context);
-    match error.code() {
-        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
-            unavailable(format!("{server} refuses user `{user}`; check user and password in DATABASE_URL"))
-        }
-        Some(&SqlState::INVALID_CATALOG_NAME) => {
-            unavailable(format!("{server} has no database `{database}`; make it with `createdb {database}`"))
-        }
-        Some(_) => unavailable(format!("{server} refuses the connection")).with_source(error),
-        None => {
-            unavailable(format!("{server} cannot be reached; check DATABASE_URL, and whether PostgreSQL runs there"))
-                .with_source(error)
-        }
+    if let Some(refusal) = error.as_db_error() {
+        let said = refusal.message();
+        return unavailable(match *refusal.code() {
+            SqlState::INVALID_PASSWORD => {
+                format!("{server} refuses user `{user}`; check user and password in DATABASE_URL")
+            }
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                format!(
+                    "{server} refuses user `{user}` ({said}); check user and sslmode in DATABASE_URL, and pg_hba.conf"
+                )
+            }
+            SqlState::INVALID_CATALOG_NAME => {
+                format!("{server} has no database `{database}`; make it with `createdb {database}`")
+            }
+            _ => format!("{server} refuses the connection: {said}"),
+        });
     }
-}
-
-fn server_name(config: &Config) -> String {
-    format!("PostgreSQL at {}", address(config))
+    let why = error.source().map(ToString::to_string).unwrap_or_default();
+    // What kind of failure it was, the driver tells in words only.
+    match error.to_string().as_str() {
+        "error performing TLS handshake" => unavailable(format!(
+            "{server} does not offer TLS as DATABASE_URL asks for it: {why}; check sslmode and sslrootcert"
+        )),
+        "invalid configuration" | "authentication error" => {
+            unavailable(format!("{server} refuses user `{user}`: {why}; check user and password in DATABASE_URL"))
+        }
+        _ => unavailable(format!("{server} cannot be reached; check DATABASE_URL, and whether PostgreSQL runs there"))
+            .with_source(error),
+    }
 }
 
 /// `host:port`.
@@ -209,7 +238,7 @@ fn address(config: &Config) -> String {
     format!("{host}:{}", config.get_ports().first().copied().unwrap_or(5432))
 }
 
-pub(crate) fn invalid(context: &str) -> Error {
+pub(crate) fn invalid(context: impl Into<String>) -> Error {
     Error::invalid(OPERATION, context)
 }
 

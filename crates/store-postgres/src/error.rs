@@ -43,16 +43,14 @@ fn kind_of(refusal: &DbError) -> ErrorKind {
         // A row without a partition: another server's retention dropped it. The next try makes it anew.
         return ErrorKind::Unavailable;
     }
-    match &code.code()[..2] {
-        // Connection; no resources; operator intervention; system error; in recovery, deadlock or serialisation.
-        "08" | "53" | "57" | "58" | "40" | "25" | "55" => ErrorKind::Unavailable,
+    match code.code().get(..2).unwrap_or_default() {
+        // Connection; no resources; operator intervention; system error; in recovery, deadlock or serialisation. Rights and
+        // authorisation may be given back.
+        "08" | "53" | "57" | "58" | "40" | "25" | "55" | "28" => ErrorKind::Unavailable,
         // Data that does not fit, a constraint, a limit of the program.
         "22" | "23" | "54" => ErrorKind::Invalid,
         "XX" => ErrorKind::Corrupt,
-        // Rights and authorisation may be given back.
-        "28" | "42" if matches!(*code, SqlState::INSUFFICIENT_PRIVILEGE) || code.code().starts_with("28") => {
-            ErrorKind::Unavailable
-        }
+        "42" if *code == SqlState::INSUFFICIENT_PRIVILEGE => ErrorKind::Unavailable,
         "0A" => ErrorKind::Unsupported,
         _ => ErrorKind::Internal,
     }

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use tallybook_core::{Change, Changes, Cursor, Follower, Following, Result, Row, Store as _, StoreId, TABLES};
 use uuid::Uuid;
 
-use crate::commit::{NEXT_REVISION, send};
+use crate::commit::{LOCK_COMMITS, NEXT_REVISION, send};
 use crate::error::{commit_failed, failed};
 use crate::sql::{self, Statements, quoted};
 use crate::{PostgresStore, ticks};
@@ -55,7 +55,7 @@ async fn absorb(store: &PostgresStore, primary: StoreId, from: &Cursor, page: Ch
     let mut client = store.client(FOLLOWING).await?;
     let transaction = client.transaction().await.map_err(error)?;
     // The lock of all commits, so that none comes between the look and the write.
-    transaction.execute("SELECT FROM revision FOR UPDATE", &[]).await.map_err(error)?;
+    transaction.execute(LOCK_COMMITS, &[]).await.map_err(error)?;
     Following::check(&resume(store, &transaction, primary).await?, from)?;
     let revision: i64 = transaction.query_one(NEXT_REVISION, &[]).await.map_err(error)?.try_get(0).map_err(error)?;
     let mut new_partitions = store.partitions.make_missing(&transaction, &tables).await?;
@@ -92,7 +92,7 @@ async fn clear(store: &PostgresStore, primary: StoreId) -> Result<()> {
     let error = |error| failed(FOLLOWING, error);
     let mut client = store.client(FOLLOWING).await?;
     let transaction = client.transaction().await.map_err(error)?;
-    transaction.execute("SELECT FROM revision FOR UPDATE", &[]).await.map_err(error)?;
+    transaction.execute(LOCK_COMMITS, &[]).await.map_err(error)?;
     empty(&transaction).await.map_err(error)?;
     remember(&transaction, primary, &Cursor::START).await?;
     transaction.commit().await.map_err(|error| commit_failed(FOLLOWING, error))

@@ -10,6 +10,7 @@ mod commit;
 mod connect;
 mod error;
 mod follow;
+mod moves;
 mod partitions;
 mod pings;
 mod prune;
@@ -22,6 +23,7 @@ mod tls;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
@@ -55,14 +57,16 @@ pub struct PostgresStore {
     partitions: Partitions,
     names: Names,
     forgotten: commit::Forgotten,
+    /// The revision at which this process last summed up the log of ticks.
+    coalesced: AtomicI64,
     id: StoreId,
     /// The server's address and the database, for people.
     place: String,
 }
 
 impl PostgresStore {
-    /// Connects to the database of `url` (`postgres://user:password@host:port/database?sslmode=…`, or libpq's
-    /// `key=value` form), brings its schema up to date under an advisory lock and opens a pool.
+    /// Connects to the database of `url` (`postgres://user:password@host:port/database?sslmode=…`), brings its schema up to
+    /// date under an advisory lock and opens a pool.
     ///
     /// # Errors
     /// One sentence that names the server, user or database, never the password: `Invalid` for a URL that is none,

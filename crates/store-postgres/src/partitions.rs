@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use deadpool_postgres::{GenericClient, Transaction};
+use deadpool_postgres::{GenericClient, Object, Transaction};
 use tallybook_core::{DAY, Result, Row, Table, Timestamp, Value};
 
+use crate::commit::LOCK_COMMITS;
 use crate::error::failed;
 use crate::sql::{IN_BLOCKS, Statements, quoted};
 
@@ -63,14 +64,14 @@ impl Partitions {
     }
 
     async fn make(&self, transaction: &Transaction<'_>, needed: BTreeSet<Day>) -> Result<Vec<Day>> {
-        let missing: Vec<Day> = {
+        let unknown: Vec<Day> = {
             let known = self.known();
             needed.into_iter().filter(|day| !known.contains(day)).collect()
         };
-        for &(table, day) in &missing {
-            make(transaction, table, day).await.map_err(|error| failed(OPERATION, error))?;
+        if !unknown.is_empty() {
+            make(transaction, &unknown).await.map_err(|error| failed(OPERATION, error))?;
         }
-        Ok(missing)
+        Ok(unknown)
     }
 
     /// Remembers partitions that exist now.
@@ -86,34 +87,60 @@ impl Partitions {
     /// Drops the partitions of `table` that end before `before` and hold nothing any more.
     pub(crate) async fn drop_empty(
         &self,
-        client: &impl GenericClient,
+        client: &mut Object,
         table: &Table,
         before: Timestamp,
     ) -> Result<(), tokio_postgres::Error> {
-        if !self.of_buckets {
+        let ended = if self.of_buckets { ended(client, table, before).await? } else { Vec::new() };
+        let empty = only_empty(client, ended).await?;
+        if empty.is_empty() {
             return Ok(());
         }
-        let partitions = client
-            .query(
-                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::text::regclass",
-                &[&table.name],
-            )
-            .await?;
-        for partition in partitions {
-            let partition: &str = partition.try_get(0)?;
-            let day: Option<i64> = partition.rsplit('_').next().and_then(|day| day.parse().ok());
-            if day.is_none_or(|day| day.saturating_add(1).saturating_mul(DAY) > before.0) {
-                continue;
-            }
-            let partition = quoted(partition.trim_matches('"'));
-            let empty = format!("SELECT NOT EXISTS (SELECT FROM {partition})");
-            if client.query_one(&empty, &[]).await?.try_get(0)? {
-                client.batch_execute(&format!("DROP TABLE IF EXISTS {partition}")).await?;
-            }
+        let transaction = client.transaction().await?;
+        // Otherwise what another server commits at this moment could leave with its partition.
+        transaction.execute(LOCK_COMMITS, &[]).await?;
+        for partition in only_empty(&transaction, empty).await? {
+            transaction.batch_execute(&format!("DROP TABLE {partition}")).await?;
         }
+        transaction.commit().await?;
         self.forget();
         Ok(())
     }
+}
+
+/// The partitions of `table` that end before `before`, as identifiers.
+async fn ended(
+    client: &impl GenericClient,
+    table: &Table,
+    before: Timestamp,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let partitions = "SELECT c.relname::text FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid \
+        WHERE inhparent = $1::text::regclass";
+    let partitions = client.query(partitions, &[&table.name]).await?;
+    let names = partitions.iter().map(|row| row.try_get::<_, &str>(0)).collect::<Result<Vec<_>, _>>()?;
+    let has_ended = |name: &&str| {
+        let day: Option<i64> = name.rsplit('_').next().and_then(|day| day.parse().ok());
+        day.is_some_and(|day| day.saturating_add(1).saturating_mul(DAY) <= before.0)
+    };
+    Ok(names.into_iter().filter(has_ended).map(quoted).collect())
+}
+
+/// Those of `partitions` that are there and hold nothing.
+async fn only_empty(
+    client: &impl GenericClient,
+    partitions: Vec<String>,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let mut empty = Vec::new();
+    for partition in partitions {
+        let there = "SELECT to_regclass($1::text) IS NOT NULL";
+        let is_empty = format!("SELECT NOT EXISTS (SELECT FROM {partition})");
+        if client.query_one(there, &[&partition]).await?.try_get(0)?
+            && client.query_one(&is_empty, &[]).await?.try_get(0)?
+        {
+            empty.push(partition);
+        }
+    }
+    Ok(empty)
 }
 
 /// The days of the rows of partitioned tables.
@@ -137,23 +164,28 @@ pub(crate) fn is_cut_by_day(table: &Table) -> bool {
     CUT_BY_DAY.contains(&table.name)
 }
 
-/// Made on its own and attached then: that lets readers of the table go on, where `PARTITION OF` would lock them out. The
-/// name ends with the day's number since 1970.
-async fn make(transaction: &Transaction<'_>, table: &str, day: i64) -> Result<(), tokio_postgres::Error> {
-    let partition = format!("{table}_{day}");
-    let attached = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1::text))";
-    if transaction.query_one(attached, &[&quoted(&partition)]).await?.try_get(0)? {
-        return Ok(());
-    }
-    let (name, parent) = (quoted(&partition), quoted(table));
+/// Makes those that are not there. Each is made on its own and attached then: that lets readers of the table go on, where
+/// `PARTITION OF` would lock them out. Its name ends with the day's number since 1970.
+async fn make(transaction: &Transaction<'_>, days: &[Day]) -> Result<(), tokio_postgres::Error> {
+    let names: Vec<String> = days.iter().map(|(table, day)| format!("{table}_{day}")).collect();
+    let attached =
+        "SELECT relname::text FROM pg_class WHERE relname = ANY ($1) AND relispartition AND pg_table_is_visible(oid)";
+    let attached = transaction.query(attached, &[&names]).await?;
+    let attached = attached.iter().map(|row| row.try_get::<_, &str>(0)).collect::<Result<BTreeSet<_>, _>>()?;
+    let missing = days.iter().zip(&names).filter(|(_, name)| !attached.contains(name.as_str()));
+    let sql: String = missing.map(|((table, day), name)| definition(table, *day, name)).collect();
+    transaction.batch_execute(&sql).await
+}
+
+/// The statements that make the partition `name` for a day of `table`.
+fn definition(table: &str, day: i64, name: &str) -> String {
+    let (name, parent) = (quoted(name), quoted(table));
     let bound = |day: i64, past: &str| day.checked_mul(DAY).map_or_else(|| past.to_owned(), |start| start.to_string());
     let (from, to) = (bound(day, "MINVALUE"), bound(day + 1, "MAXVALUE"));
     // `LIKE` does not take this along; without it rows that change could not stay on their page.
     let room = if IN_BLOCKS.contains(&table) { " WITH (fillfactor = 50)" } else { "" };
-    transaction
-        .batch_execute(&format!(
-            "CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING ALL){room};
-             ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
-        ))
-        .await
+    format!(
+        "CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING ALL){room};
+         ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to});"
+    )
 }

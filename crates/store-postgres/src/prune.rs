@@ -21,7 +21,7 @@ pub(crate) async fn prune(
 ) -> Result<u64> {
     sql::of(OPERATION, table)?;
     Query { conditions: conditions.to_vec(), ..Query::new(limit) }.check(table)?;
-    let client = store.client(OPERATION).await?;
+    let mut client = store.client(OPERATION).await?;
     let Some(column) = table.retention else { return Ok(0) };
     let mut filter = Filter::new(table, conditions);
     let parameter = filter.own_parameter(before.0);
@@ -36,7 +36,7 @@ pub(crate) async fn prune(
     let error = |error| failed(OPERATION, error);
     let removed = client.execute(&sql, &rows::borrowed(&filter.parameters)).await.map_err(error)?;
     if removed > 0 && is_cut_by_day(table) {
-        store.partitions.drop_empty(&client, table, before).await.map_err(error)?;
+        store.partitions.drop_empty(&mut client, table, before).await.map_err(error)?;
     }
     Ok(removed)
 }

@@ -101,13 +101,13 @@ pub(crate) fn column_list(table: &Table, sketches: bool) -> String {
 }
 
 /// `INSERT INTO table (columns, rev)`.
-pub(crate) fn insert(table: &Table) -> String {
+fn insert(table: &Table) -> String {
     let columns: Vec<String> = table.columns.iter().map(|column| quoted(column.name)).collect();
     format!("INSERT INTO {} AS t ({}, rev)", quoted(table.name), columns.join(", "))
 }
 
 /// What happens to a row whose key is there already.
-pub(crate) fn on_conflict(table: &Table) -> String {
+fn on_conflict(table: &Table) -> String {
     let key: Vec<String> = table.key().iter().map(|column| quoted(column.name)).collect();
     let key = key.join(", ");
     match table.rules {

@@ -1,8 +1,9 @@
-//! TLS as libpq does it: `sslmode` of the URL decides whether to encrypt, and `verify-ca` and `verify-full` whether to
-//! believe the server's certificate.
+//! TLS as libpq does it: `sslmode` of the URL decides whether to encrypt, and whether to believe the server's certificate.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -24,7 +25,7 @@ pub(crate) type Connector = MakeRustlsConnect;
 pub(crate) enum Verification {
     /// Anything: the connection is only encrypted (`disable`, `allow`, `prefer`, `require`).
     None,
-    /// It must be signed by a known authority (`verify-ca`).
+    /// It must be signed by a known authority (`verify-ca`, or `require` with an authority).
     Authority(Roots),
     /// And it must be this host's (`verify-full`).
     Full(Roots),
@@ -36,34 +37,34 @@ pub(crate) enum Roots {
     /// Those of the system.
     System,
     /// Those in this PEM file (`sslrootcert`).
-    File(String),
+    File(PathBuf),
 }
 
 /// Takes what the driver does not know out of the URL: `sslmode=verify-ca|verify-full|allow` and `sslrootcert`.
 pub(crate) fn verification(url: &str) -> Result<(String, Verification)> {
-    let (address, query) = url.split_once('?').unwrap_or((url, ""));
-    if query.is_empty() {
-        // In libpq's other form there is no question mark; the driver knows its `sslmode`s up to `require`.
-        return Ok((url.to_owned(), Verification::None));
-    }
-    let mut roots = Roots::System;
-    let mut mode = None;
+    // The last one: a password may hold a question mark.
+    let (address, query) = url.rsplit_once('?').unwrap_or((url, ""));
+    let (mut mode, mut roots) = (None, None);
     let mut rest = Vec::new();
-    for pair in query.split('&') {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("sslmode", value)) => mode = Some(value),
-            Some(("sslrootcert", "system")) => {}
-            Some(("sslrootcert", path)) => roots = Roots::File(path.replace("%2F", "/")),
+            Some(("sslrootcert", "system")) => roots = Some(Roots::System),
+            Some(("sslrootcert", path)) => {
+                roots = Some(Roots::File(percent_decode_str(path).decode_utf8_lossy().as_ref().into()));
+            }
             _ => rest.push(pair),
         }
     }
-    let (driver_mode, verification) = match mode {
-        None => (None, Verification::None),
-        Some(mode @ ("disable" | "prefer" | "require")) => (Some(mode), Verification::None),
-        Some("allow") => (Some("prefer"), Verification::None),
-        Some("verify-ca") => (Some("require"), Verification::Authority(roots)),
-        Some("verify-full") => (Some("require"), Verification::Full(roots)),
-        Some(_) => {
+    let (driver_mode, verification) = match (mode, roots) {
+        (None, _) => (None, Verification::None),
+        (Some("allow"), _) => (Some("prefer"), Verification::None),
+        (Some(mode @ ("disable" | "prefer")), _) | (Some(mode @ "require"), None) => (Some(mode), Verification::None),
+        // As libpq has it: whoever names an authority wants it to be asked.
+        (Some("require"), Some(roots)) => (Some("require"), Verification::Authority(roots)),
+        (Some("verify-ca"), roots) => (Some("require"), Verification::Authority(roots.unwrap_or(Roots::System))),
+        (Some("verify-full"), roots) => (Some("require"), Verification::Full(roots.unwrap_or(Roots::System))),
+        (Some(_), _) => {
             return Err(invalid(
                 "sslmode in DATABASE_URL must be disable, allow, prefer, require, verify-ca or verify-full",
             ));
@@ -106,7 +107,8 @@ impl Roots {
                 store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             }
             Self::File(path) => {
-                let unreadable = || failed(&format!("sslrootcert {path} cannot be read as PEM certificates"));
+                let unreadable =
+                    || failed(&format!("sslrootcert {} cannot be read as PEM certificates", path.display()));
                 for certificate in
                     CertificateDer::pem_file_iter(path).map_err(|error| unreadable().with_source(error))?
                 {
@@ -183,13 +185,25 @@ mod tests {
 
     #[test]
     fn sslmode_is_split_into_what_the_driver_does_and_what_is_verified() {
-        let split = |query: &str| verification(&format!("postgres://u@h/d{query}")).expect("a mode");
-        assert_eq!(split(""), ("postgres://u@h/d".to_owned(), Verification::None));
-        assert_eq!(split("?sslmode=require").1, Verification::None);
-        let (url, full) = split("?sslmode=verify-full&connect_timeout=3&sslrootcert=/etc/ca.pem");
-        assert_eq!(url, "postgres://u@h/d?connect_timeout=3&sslmode=require");
-        assert_eq!(full, Verification::Full(Roots::File("/etc/ca.pem".to_owned())));
-        assert_eq!(split("?sslmode=verify-ca").1, Verification::Authority(Roots::System));
+        let split = |query: &str| verification(&format!("postgres://u:p?w@h/d{query}")).expect("a mode");
+        let file = |path: &str| Roots::File(path.into());
+        for (query, url, verification) in [
+            ("", "", Verification::None),
+            ("?sslmode=disable", "?sslmode=disable", Verification::None),
+            ("?sslmode=allow", "?sslmode=prefer", Verification::None),
+            ("?sslmode=prefer", "?sslmode=prefer", Verification::None),
+            ("?sslmode=require", "?sslmode=require", Verification::None),
+            ("?sslmode=require&sslrootcert=ca.pem", "?sslmode=require", Verification::Authority(file("ca.pem"))),
+            ("?sslmode=verify-ca", "?sslmode=require", Verification::Authority(Roots::System)),
+            ("?sslmode=verify-full&sslrootcert=system", "?sslmode=require", Verification::Full(Roots::System)),
+            (
+                "?sslmode=verify-full&connect_timeout=3&sslrootcert=/my%20keys/ca.pem",
+                "?connect_timeout=3&sslmode=require",
+                Verification::Full(file("/my keys/ca.pem")),
+            ),
+        ] {
+            assert_eq!(split(query), (format!("postgres://u:p?w@h/d{url}"), verification), "{query}");
+        }
         assert!(verification("postgres://u@h/d?sslmode=maybe").is_err());
     }
 }

@@ -3,15 +3,12 @@
 
 mod support;
 
-use std::sync::Arc;
-
-use support::{Database, connect};
+use support::{Database, batch, connect, open};
 use tallybook_conformance::Fixtures;
 use tallybook_core::{
-    Ack, AttributeKey, AttributeKeyBucket, Batch, BatchId, Cursor, Query, Record as _, Records, SourceId, Store as _,
-    StoreExt as _,
+    AttributeKey, AttributeKeyBucket, Cursor, Query, Record as _, Records, SourceId, Store as _, StoreExt as _,
 };
-use tallybook_store_postgres::{PostgresOptions, PostgresStore};
+use tallybook_store_postgres::PostgresStore;
 
 mod migrations {
     refinery::embed_migrations!("../../migrations/postgres");
@@ -20,13 +17,8 @@ mod migrations {
 /// The tables, as `migrations/postgres/V3` names them.
 const IN_PLACE: [&str; 4] = ["attribute_key", "metric_bucket", "attribute_key_bucket", "template_bucket"];
 
-async fn open(url: &str) -> PostgresStore {
-    PostgresStore::open(url, PostgresOptions::default()).await.expect("the store opens")
-}
-
 async fn commit(store: &PostgresStore, source: SourceId, seq: u64, records: Records) {
-    let batch = Batch { id: BatchId { source, seq }, ack: Ack::Written, records };
-    store.commit(Arc::new(batch)).await.expect("committed");
+    store.commit(batch(source, seq, records)).await.expect("committed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

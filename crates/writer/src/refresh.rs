@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallybook_core::{ALL_SERVICES, Condition, Query, Result, Store, StoreExt, Template, Timestamp};
-use tallybook_telemetry::Known;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -47,7 +46,7 @@ async fn refresh(store: &dyn Store, shared: &Shared, since: Timestamp) -> Result
         .filter(Condition::AtLeast("count", 1.into()));
     loop {
         let page = store.list::<Template>(&query).await?;
-        shared.learn(&Known { templates: page.items, ..Known::default() }).await;
+        shared.learn(&page.items).await;
         match page.next {
             Some(next) => query.after = Some(next),
             None => return Ok(()),

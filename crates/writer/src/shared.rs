@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tallybook_core::{CatalogueDelta, Family, Timestamp};
+use tallybook_core::{CatalogueDelta, Family, Template, Timestamp};
 use tallybook_telemetry::otlp::Request;
-use tallybook_telemetry::{Fold, Known, Observed};
+use tallybook_telemetry::{Fold, Observed};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify, watch};
 use tokio::task::block_in_place;
@@ -187,10 +187,10 @@ impl Shared {
         Taken { observed, records, fate: waits.then(|| pending.fate.subscribe()) }
     }
 
-    /// Tells the fold what the store holds.
-    pub(crate) async fn learn(&self, known: &Known) {
+    /// Tells the fold which templates the store holds.
+    pub(crate) async fn learn(&self, templates: &[Template]) {
         let mut pending = self.pending.lock().await;
-        pending.fold.restore(known);
+        pending.fold.meet(templates);
         self.count(&pending, 0, 0);
     }
 

@@ -1,11 +1,109 @@
-//! The SQLite file answers the plain schema that is documented, to any tool that opens it.
+//! The SQLite file and the PostgreSQL database answer the plain schema that is documented, to any tool that opens them.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tallybook_tests::jobs::Jobs;
 use tallybook_tests::otlp::{gauge, log, logs, metrics, span, text, traces};
+use tallybook_tests::postgres::Database;
 use tallybook_tests::setup::Setup;
 use tallybook_tests::tools::sqlite3;
+
+use crate::records;
+
+/// The documented views, and their order.
+const VIEWS: &[(&str, &str)] = &[
+    ("services", "name"),
+    ("metrics_metadata", "service_id, name"),
+    ("spans_metadata", "service_id, name"),
+    ("logs_metadata", "service_id, severity"),
+    ("body_templates", "service_id, severity, template"),
+    ("key_metadata", "service_id, signal, name, scope, key"),
+    ("pings", "target, ts"),
+    ("ping_metadata", "target, ts"),
+    ("ping_rollups", "resolution, target, ts"),
+    ("executions", "id"),
+    ("steps", "execution_id, step_index"),
+    ("annotations", "execution_id, annotation_index"),
+    ("artifacts", "execution_id, artifact_index"),
+    ("ticks", "symbol, timestamp, bid"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_views_have_the_same_columns_and_answers_in_sqlite_and_postgresql() -> Result<()> {
+    let labels = |at: u32| vec![text("zone", "a"), text("user.id", format!("user_{at}"))];
+    let metric = metrics("checkout", vec![gauge("queue.length", (0..8).map(labels).collect())]);
+    let mut named = span("GET /items");
+    named.attributes = vec![text("http.route", "/items")];
+    let spans = traces("checkout", vec![named, span("GET /items"), span("POST /items")]);
+    let lines = logs("checkout", (0..3).map(|at| log(format!("user {at} logged in"))).chain([log("cold")]).collect());
+    let database = Database::new()?;
+    let postgres = Setup::new()?.with("USE_DB", "postgres").with("DATABASE_URL", &database.url());
+    let sqlite = Setup::new()?;
+    for setup in [&sqlite, &postgres] {
+        let server = setup.start().await?;
+        server.send(&metric).await?;
+        server.send(&spans).await?;
+        server.send(&lines).await?;
+        records::send(&server).await?;
+        server.stop().await?;
+    }
+
+    for (view, order) in VIEWS {
+        let day = sqlite.data_dir().join("ticks/2026/11/ticks_2026-11-24.db");
+        let file = if *view == "ticks" { day } else { sqlite.database() };
+        let columns = |rows: Vec<Value>| rows.iter().map(|row| row["name"].clone()).collect::<Vec<_>>();
+        let columns = columns(sqlite3(&file, &format!("SELECT name FROM pragma_table_info('{view}')"))?);
+        let in_postgres = format!(
+            "SELECT coalesce(jsonb_agg(column_name::text ORDER BY ordinal_position), '[]')
+             FROM information_schema.columns WHERE table_name = '{view}'"
+        );
+        let parse = |lines: Vec<String>| serde_json::from_str::<Vec<Value>>(&lines.concat()).context(*view);
+        assert_eq!(columns, parse(database.ask(&in_postgres)?)?, "{view}");
+        let names: Vec<&str> = columns.iter().filter_map(Value::as_str).collect();
+        // Bytes as PostgreSQL writes them.
+        let selected = names.join(", ").replace("sketch", r"'\x' || lower(hex(sketch)) AS sketch");
+        let found = sqlite3(&file, &format!("SELECT {selected} FROM {view} ORDER BY {order}"))?;
+        let rows = format!("SELECT jsonb_agg(to_jsonb(v)) FROM (SELECT * FROM {view} ORDER BY {order}) AS v");
+        let expected = parse(database.ask(&rows)?)?;
+        assert!(!found.is_empty() && found.len() == expected.len(), "{view}: {} and {}", found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            for column in &names {
+                let (found, expected) = (&found[*column], &expected[*column]);
+                assert!(same(view, column, found, expected), "{view}.{column}: {found} and {expected}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a value means the same in both: SQLite has no booleans, times and JSON of its own.
+fn same(view: &str, column: &str, sqlite: &Value, postgres: &Value) -> bool {
+    match (sqlite, postgres) {
+        // A tick arrives in each at a time of its own.
+        _ if (view, column) == ("ticks", "created_at") => sqlite.is_null() == postgres.is_null(),
+        (Value::Number(found), Value::Bool(expected)) => found.as_u64() == Some(u64::from(*expected)),
+        (Value::Number(found), Value::Number(expected)) => {
+            let [found, expected] = [found, expected].map(|number| number.as_f64().unwrap_or(f64::NAN));
+            (found - expected).abs() <= expected.abs() * 1e-9
+        }
+        (Value::String(found), Value::Array(_) | Value::Object(_)) => {
+            serde_json::from_str::<Value>(found).is_ok_and(|found| found == *postgres)
+        }
+        (found, Value::String(expected)) if column.ends_with("_at") || column.ends_with("_seen") => {
+            moment(found).is_some_and(|found| Some(found) == moment(&Value::String(expected.clone())))
+        }
+        _ => sqlite == postgres,
+    }
+}
+
+/// The millisecond of a time: a number of nanoseconds, or RFC 3339.
+fn moment(time: &Value) -> Option<i64> {
+    match time {
+        Value::Number(nanoseconds) => Some(nanoseconds.as_i64()?.div_euclid(1_000_000)),
+        Value::String(text) => Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()),
+        _ => None,
+    }
+}
 
 #[tokio::test]
 async fn sqlite3_reads_the_documented_views_while_the_server_runs() -> Result<()> {

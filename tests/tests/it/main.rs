@@ -14,6 +14,7 @@ mod dual;
 #[cfg(feature = "duckdb")]
 mod duckdb;
 mod exchange;
+mod families;
 mod floods;
 mod fuzzer;
 mod malformed;
@@ -21,6 +22,7 @@ mod mirrors;
 mod pings;
 mod postgres;
 mod postgres_series;
+mod records;
 mod refusals;
 mod restoring;
 mod retention;

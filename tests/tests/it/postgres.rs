@@ -1,5 +1,6 @@
 //! Several servers on one PostgreSQL, and a PostgreSQL that goes away.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -9,6 +10,8 @@ use tallybook_tests::otlp::{gauge, log, logs, metrics, text};
 use tallybook_tests::postgres::{Cluster, Database};
 use tallybook_tests::server::{Client, Server};
 use tallybook_tests::setup::Setup;
+
+use crate::families::{self, Families, Kind, Sent};
 
 /// Servers that write to one database.
 const SERVERS: u64 = 4;
@@ -20,6 +23,8 @@ const LIFE: Duration = Duration::from_secs(12);
 const BATCH: u64 = 20;
 /// Values of a key that is counted exactly.
 const SHARDS: u64 = 100;
+/// Pings or ticks in a request, where it is to fill a queue.
+const FAMILY_BATCH: u64 = 20_000;
 /// How long PostgreSQL is away.
 const OUTAGE: Duration = Duration::from_secs(30);
 
@@ -52,25 +57,33 @@ fn load(server: &Server, number: u64) -> [Load; 2] {
     ]
 }
 
-/// One server that is stopped and started again while the others go on: what was acknowledged of logs and metrics.
-async fn live(setup: Setup, number: u64, until: Instant) -> Result<[Tally; 2]> {
-    let mut total = [Tally::default(), Tally::default()];
+/// What was acknowledged of logs, of metrics, and of the other families.
+type Lived = ([Tally; 2], BTreeMap<Kind, Sent>);
+
+/// One server that is stopped and started again while the others go on.
+async fn live(setup: Setup, number: u64, until: Instant) -> Result<Lived> {
+    let (mut total, mut others) = Lived::default();
     let mut lives = 0;
     // The servers take turns at being away.
     let mut life = LIFE / 4 * (number as u32 + 1);
     while Instant::now() < until {
         let server = setup.start().await?;
-        let loads = load(&server, number + SERVERS * lives);
+        let life_number = number + SERVERS * lives;
+        let loads = load(&server, life_number);
+        let families = Families::start(&server, life_number << 16, 1, BATCH);
         let end = (Instant::now() + life).min(until);
         tokio::time::sleep_until(end.into()).await;
         for (sum, load) in total.iter_mut().zip(loads) {
             *sum += load.stop().await?;
         }
+        for (kind, sent) in families.stop().await? {
+            others.entry(kind).or_insert_with(Sent::default).append(sent);
+        }
         server.stop().await?;
         lives += 1;
         life = LIFE;
     }
-    Ok(total)
+    Ok((total, others))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,12 +94,20 @@ async fn four_servers_and_their_restarts_keep_every_total_exact() -> Result<()> 
     for number in 0..SERVERS {
         servers.spawn(live(on(&database.url())?, number, until));
     }
-    let [mut log_tally, mut metric_tally] = [Tally::default(), Tally::default()];
+    let ([mut log_tally, mut metric_tally], mut others) = Lived::default();
     while let Some(tallies) = servers.join_next().await {
-        let [log, metric] = tallies??;
+        let ([log, metric], families) = tallies??;
         log_tally += log;
         metric_tally += metric;
+        for (kind, sent) in families {
+            others.entry(kind).or_insert_with(Sent::default).append(sent);
+        }
     }
+    for (kind, sent) in &others {
+        assert!(sent.refusals.is_empty() && sent.unclear.is_empty(), "{kind:?}: {sent:?}");
+        assert!(sent.acknowledged.len() > 100, "{kind:?}: {}", sent.acknowledged.len());
+    }
+    families::check(|sql| database.ask(sql), &others, BATCH)?;
     for tally in [&log_tally, &metric_tally] {
         assert!(tally.refusals.is_empty() && tally.unclear == 0, "{tally:?}");
         assert!(tally.acknowledged > 1_000, "{tally:?}");
@@ -127,10 +148,15 @@ fn wide_load(client: &Client) -> Load {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_postgresql_loses_nothing_that_was_acknowledged() -> Result<()> {
     let cluster = Cluster::start()?;
-    let setup = on(&cluster.url())?.with("QUEUE_MAX_WAIT", "500ms").with("MAX_METRICS_PER_SERVICE", "1000000");
+    // Nobody is asked for a password there; it must not be told nevertheless.
+    let url = cluster.url().replace("postgres@", "postgres:hunter2@");
+    let setup = on(&url)?.with("QUEUE_MAX_WAIT", "500ms").with("MAX_METRICS_PER_SERVICE", "1000000");
     let server = setup.start().await?;
     let load = wide_load(&server);
     load.wait_for(2_000, Duration::from_secs(30)).await?;
+    // Three requests of pings fill their queue.
+    let families = Families::start(&server, 0, 6, FAMILY_BATCH);
+    tokio::time::sleep(Duration::from_secs(2)).await;
     cluster.stop()?;
     let away = Instant::now();
 
@@ -149,9 +175,18 @@ async fn an_outage_of_postgresql_loses_nothing_that_was_acknowledged() -> Result
     let tally = load.stop().await?;
     assert!(tally.refusals.is_empty(), "{:?}", tally.refusals);
     assert!(tally.put_off > 0, "nobody was told to retry: {tally:?}");
+    let families = families.stop().await?;
+    for (kind, sent) in &families {
+        assert!(sent.refusals.is_empty() && !sent.acknowledged.is_empty(), "{kind:?}: {:?}", sent.refusals);
+    }
+    // The queues of ticks and executions, which are of the same kind, take more than is sent here.
+    assert!(families[&Kind::Pings].put_off > 0, "nobody was told to retry: {:?}", families[&Kind::Pings]);
+    families::check(|sql| cluster.ask(sql), &families, FAMILY_BATCH)?;
     assert_eq!(server.get("/api/v1/ready").await?.status, 200);
     let known = server.list("services").await?[0]["metric_points"].as_u64().context("a count")?;
     assert!(known >= tally.acknowledged && known <= tally.acknowledged + tally.unclear, "{known} known, {tally:?}");
+    let log = server.log()?;
+    assert!(log.contains("PostgreSQL") && !log.contains("hunter2") && !said.contains("hunter2"), "{log}");
     server.stop().await
 }
 

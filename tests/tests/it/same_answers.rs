@@ -7,8 +7,11 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use serde_json::Value;
 use tallybook_tests::otlp::{gauge, log, logs, metrics, span, text, traces};
+use tallybook_tests::postgres::Database;
 use tallybook_tests::server::Client;
 use tallybook_tests::setup::Setup;
+
+use crate::records;
 
 /// Everything the API tells of a catalogue.
 const QUESTIONS: &[&str] = &[
@@ -37,6 +40,19 @@ const QUESTIONS: &[&str] = &[
     "attributes/user.id",
     "cardinality/high?threshold=5",
     "cardinality/complexity",
+    "targets",
+    "pings?target=db&from=2026-11-24T12:00:00Z&to=2026-11-24T13:00:00Z",
+    "targets/db/summary?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z",
+    "targets/db/outages?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z&min_lost=1",
+    "targets/db/heatmap?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z",
+    "symbols",
+    "ticks/count?symbol=EURUSD",
+    "ohlc?symbol=EURUSD&timeframe=1m&from=2026-11-24T12:00:00Z&to=2026-11-24T13:00:00Z",
+    "executions?name=nightly",
+    "executions?tag=team%3Dsearch&status=failed",
+    "executions/0190a1b2-c3d4-7e5f-8a9b-000000000001",
+    "executions/0190a1b2-c3d4-7e5f-8a9b-000000000001/steps",
+    "executions/0190a1b2-c3d4-7e5f-8a9b-000000000001/logs?search=unused",
 ];
 
 struct Telemetry {
@@ -48,18 +64,21 @@ struct Telemetry {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn memory_and_sqlite_answer_the_same() -> Result<()> {
+async fn memory_sqlite_and_postgresql_answer_the_same() -> Result<()> {
     let telemetry = telemetry();
+    let database = Database::new()?;
     let mut answers = Vec::new();
-    for backend in ["memory", "sqlite"] {
-        let setup = Setup::new()?.with("USE_DB", backend);
+    for backend in ["memory", "sqlite", "postgres"] {
+        let setup = Setup::new()?.with("USE_DB", backend).with("DATABASE_URL", &database.url());
         let server = setup.start().await?;
         send(&server, &telemetry).await?;
         answers.push(ask(&server, &telemetry).await?);
         server.stop().await?;
     }
-    for (memory, sqlite) in answers[0].iter().zip(&answers[1]) {
-        assert_eq!(memory, sqlite);
+    for (name, others) in ["sqlite", "postgres"].iter().zip(&answers[1..]) {
+        for (memory, other) in answers[0].iter().zip(others) {
+            assert_eq!(memory, other, "{name}");
+        }
     }
     Ok(())
 }
@@ -125,7 +144,7 @@ async fn send(client: &Client, telemetry: &Telemetry) -> Result<()> {
     for request in &telemetry.traces {
         client.send(request).await?;
     }
-    Ok(())
+    records::send(client).await
 }
 
 /// What a server answers, by question.

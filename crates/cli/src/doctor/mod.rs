@@ -3,9 +3,11 @@
 mod mirror;
 mod postgres;
 
+use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use async_trait::async_trait;
 use bytesize::ByteSize;
 use clap::Parser;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
@@ -35,25 +37,44 @@ pub(crate) struct OptimizeCommand {
     settings: Settings,
 }
 
-/// What a doctor is told to look at.
-pub(crate) fn options(settings: &Settings, full: bool) -> Options {
-    Options {
-        data_dir: settings.store.data_dir.clone(),
-        backup_dir: settings.backups.folder(&settings.store.data_dir),
-        backup_every: settings.backups.backup_every,
-        full,
+/// The doctor of a server.
+pub(crate) struct OfServer(pub(crate) Settings);
+
+impl fmt::Debug for OfServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The settings hold passwords.
+        f.debug_struct("OfServer").finish_non_exhaustive()
     }
 }
 
-/// Looks at everything, says what is wrong, and ends with 0, 1 or 2.
-pub(crate) fn run(command: &DoctorCommand) -> Result<ExitCode> {
-    let settings = &command.settings;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+#[async_trait]
+impl tallybook_server::Doctor for OfServer {
+    async fn examine(&self, full: bool) -> Report {
+        look_at_store(&self.0, full).await
+    }
+}
+
+/// Looks at the store and what belongs to it.
+async fn look_at_store(settings: &Settings, full: bool) -> Report {
     let mut report = Report::default();
     match settings.store.use_db {
-        Backend::Sqlite => report = examine(&options(settings, command.full)),
+        Backend::Sqlite => {
+            let options = Options {
+                data_dir: settings.store.data_dir.clone(),
+                backup_dir: settings.backups.folder(&settings.store.data_dir),
+                backup_every: settings.backups.backup_every,
+                full,
+            };
+            match tokio::task::spawn_blocking(move || examine(&options)).await {
+                Ok(examined) => report = examined,
+                Err(error) => {
+                    let (meaning, fix) = ("nobody knows how it is", "report this, with the log of the server");
+                    report.bad(Severity::Critical, "data folder", error.to_string(), meaning, fix);
+                }
+            }
+        }
         Backend::Postgres => {
-            runtime.block_on(postgres::look(settings, &mut report));
+            postgres::look(settings, &mut report).await;
             examine_runs(&settings.store.data_dir, &mut report);
         }
         Backend::Memory => {
@@ -61,6 +82,14 @@ pub(crate) fn run(command: &DoctorCommand) -> Result<ExitCode> {
             report.bad(Severity::Warning, "store", "USE_DB=memory", meaning, "USE_DB=sqlite tallybook serve");
         }
     }
+    report
+}
+
+/// Looks at everything, says what is wrong, and ends with 0, 1 or 2.
+pub(crate) fn run(command: &DoctorCommand) -> Result<ExitCode> {
+    let settings = &command.settings;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut report = runtime.block_on(look_at_store(settings, command.full));
     runtime.block_on(mirror::look(settings, &mut report));
     look_at_settings(settings, &mut report);
     if command.json {
@@ -109,6 +138,10 @@ fn print(report: &Report) {
 
 /// Gives free pages back and empties logs.
 pub(crate) fn optimize(command: &OptimizeCommand) -> Result<()> {
+    command
+        .settings
+        .store
+        .need_sqlite("tallybook optimize", "PostgreSQL does the same by itself, which `tallybook doctor` looks at")?;
     let bar = ProgressBar::new(0);
     let optimized = tallybook_doctor::optimize(&command.settings.store.data_dir, &mut |path, place, count| {
         bar.set_length(count as u64);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use bytesize::ByteSize;
 use clap::{ArgAction, Args, ValueEnum};
 use humantime::parse_duration;
@@ -25,6 +26,16 @@ pub(crate) struct StoreSettings {
     /// What follows the store: clickhouse://user:password@host:8123/database, duckdb:///FILE, postgres://… or sqlite:DIR
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub(crate) mirror_url: Option<Place>,
+}
+
+impl StoreSettings {
+    /// Refuses other stores than SQLite: `elsewhere` says what to do with them.
+    pub(crate) fn need_sqlite(&self, command: &str, elsewhere: &str) -> Result<()> {
+        if self.use_db == Backend::Sqlite {
+            return Ok(());
+        }
+        bail!("`{command}` works with USE_DB=sqlite, not with USE_DB={}; {elsewhere}", self.use_db)
+    }
 }
 
 /// What is bound, who may come in, and how much they may send.

@@ -1,6 +1,7 @@
 //! What a batch of pings does to the rows and sums that are there: the definition every backend follows.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::{Ping, PingBucket, Resolution};
@@ -37,16 +38,25 @@ impl PingPlan {
         let key = |ping: &Ping| (ping.target.clone(), ping.time);
         let stored: BTreeMap<_, Ping> = stored.into_iter().map(|ping| (key(&ping), ping)).collect();
         let mut plan = Self::default();
-        let mut latest: BTreeMap<_, &Ping> = BTreeMap::new();
+        let mut latest: BTreeMap<_, Ping> = BTreeMap::new();
         for ping in batch {
-            if let Some(earlier) = latest.insert(key(ping), ping) {
-                if earlier == ping { plan.counts.duplicate += 1 } else { plan.counts.merged += 1 }
+            match latest.entry(key(ping)) {
+                Entry::Vacant(free) => _ = free.insert(ping.clone()),
+                Entry::Occupied(mut earlier) => {
+                    let again = ping.after(earlier.get());
+                    let count =
+                        if again == *earlier.get() { &mut plan.counts.duplicate } else { &mut plan.counts.merged };
+                    *count += 1;
+                    earlier.insert(again);
+                }
             }
         }
         let mut rows = Vec::new();
         for (key, ping) in latest {
-            match stored.get(&key) {
-                Some(same) if same == ping => {
+            let stored = stored.get(&key);
+            let ping = stored.map_or_else(|| ping.clone(), |stored| ping.after(stored));
+            match stored {
+                Some(same) if *same == ping => {
                     plan.counts.duplicate += 1;
                     continue;
                 }
@@ -60,10 +70,10 @@ impl PingPlan {
                 }
                 None => {
                     plan.counts.stored += 1;
-                    rows.extend(Resolution::ALL.iter().map(|&resolution| PingBucket::of(resolution, ping).to_row()));
+                    rows.extend(Resolution::ALL.iter().map(|&resolution| PingBucket::of(resolution, &ping).to_row()));
                 }
             }
-            plan.pings.push(ping.clone());
+            plan.pings.push(ping);
         }
         plan.rebuild.sort();
         plan.rebuild.dedup();
@@ -81,6 +91,15 @@ impl PingPlan {
         }
         let rows = pings.iter().map(|ping| PingBucket::of(key.resolution, ping).to_row()).collect();
         PingBucket::TABLE.normalise(rows).pop()
+    }
+}
+
+impl Ping {
+    /// This ping in the place of `earlier`, which has its target and time. One that comes again without a jitter keeps what
+    /// was worked out from the pings before it, which may be forgotten by now.
+    fn after(&self, earlier: &Self) -> Self {
+        let is_again = self.jitter.is_none() && self.latency == earlier.latency;
+        Self { jitter: if is_again { earlier.jitter } else { self.jitter }, ..self.clone() }
     }
 }
 
@@ -127,5 +146,22 @@ mod tests {
         let plan = PingPlan::new(&[same.clone(), same.clone()], [same]);
         assert_eq!(plan.counts, Counts { stored: 0, merged: 0, duplicate: 2 });
         assert!(plan.pings.is_empty() && plan.buckets.is_empty() && plan.rebuild.is_empty());
+    }
+
+    #[test]
+    fn a_ping_that_comes_again_without_its_jitter_is_the_same() {
+        let with = Ping { jitter: Some(7), ..ping("a", 1, Some(5)) };
+        let without = ping("a", 1, Some(5));
+        let plan = PingPlan::new(&[without.clone(), without.clone()], [with.clone()]);
+        assert_eq!(plan.counts, Counts { stored: 0, merged: 0, duplicate: 2 });
+        let plan = PingPlan::new(&[with.clone(), without], []);
+        assert_eq!(
+            (plan.counts, &plan.pings[..]),
+            (Counts { stored: 1, merged: 0, duplicate: 1 }, &[with.clone()][..])
+        );
+        // Another answer is another ping.
+        let slower = ping("a", 1, Some(6));
+        let plan = PingPlan::new(std::slice::from_ref(&slower), [with]);
+        assert_eq!((plan.counts.merged, &plan.pings[..]), (1, &[slower][..]));
     }
 }

@@ -57,6 +57,7 @@ use crate::alerts::Alerts;
 use crate::commands::Commands;
 use crate::counters::Counters;
 use crate::databases::Databases;
+use crate::doctor::Doctor;
 use crate::executions::Executions;
 use crate::otlp::Receiver;
 use crate::probing::Probing;
@@ -88,7 +89,7 @@ pub(crate) struct Api {
     scans: Arc<Semaphore>,
     exposition: Arc<Exposition>,
     sql: Sql,
-    doctor: Option<tallybook_doctor::Options>,
+    doctor: Option<Arc<dyn Doctor>>,
 }
 
 /// What answers SQL.
@@ -146,12 +147,7 @@ impl Api {
     }
 
     /// The same, with what a data folder brings.
-    pub(crate) fn with_files(
-        self,
-        artifacts: Option<Artifacts>,
-        sql: Sql,
-        doctor: Option<tallybook_doctor::Options>,
-    ) -> Self {
+    pub(crate) fn with_files(self, artifacts: Option<Artifacts>, sql: Sql, doctor: Option<Arc<dyn Doctor>>) -> Self {
         Self { artifacts, sql, doctor, ..self }
     }
 

@@ -2,6 +2,7 @@
 //! then the totals and the log of what was touched.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Transaction;
 use tallybook_core::{Counts, DAY, Decimal, Error, ErrorKind, Result, Tick};
@@ -39,8 +40,8 @@ const TOTALS: &str = "INSERT INTO tick_day AS d (day, symbol, count, first, last
         first = LEAST(d.first, excluded.first), last = GREATEST(d.last, excluded.last)";
 const TOUCH: &str = "INSERT INTO tick_touched (rev, day, symbol, first_time, first_seq, last_time, last_seq) \
     SELECT $1, * FROM unnest($2::int8[], $3::int4[], $4::int8[], $5::int8[], $6::int8[], $7::int8[])";
-/// Every so many revisions, what was touched longer ago than as many is summed up by symbol and day: followers that are
-/// that far behind read a little more, and the log stays short.
+/// Every so many revisions each process sums up by symbol and day what was touched longer ago than as many: followers that
+/// are that far behind read a little more, and the log stays short.
 const COALESCE_EVERY: i64 = 2_000;
 const COALESCE: &str = "
     WITH old AS (DELETE FROM tick_touched WHERE rev < $1 RETURNING *)
@@ -118,7 +119,7 @@ pub(crate) async fn insert(
         .ok_or_else(|| Error::new(ErrorKind::Internal, OPERATION, "PostgreSQL stored more ticks than it was sent"))?;
     inserted.counts = Counts { stored, merged: 0, duplicate };
     if stored > 0 {
-        touch(transaction, &touched, revision).await.map_err(error)?;
+        touch(store, transaction, &touched, revision).await.map_err(error)?;
     }
     Ok(inserted)
 }
@@ -181,6 +182,7 @@ async fn add_totals(transaction: &Transaction<'_>, added: &Ranges<'_>) -> Result
 
 /// Writes down the first and last key of each symbol and day.
 async fn touch(
+    store: &PostgresStore,
     transaction: &Transaction<'_>,
     touched: &Ranges<'_>,
     revision: i64,
@@ -193,7 +195,9 @@ async fn touch(
     let columns: [&(dyn ToSql + Sync); 7] =
         [&revision, &days, &symbols, &first_times, &first_seqs, &last_times, &last_seqs];
     transaction.execute(&statement, &columns).await?;
-    if revision % COALESCE_EVERY == 0 {
+    // Not every commit has ticks, so no revision in particular can be waited for.
+    if revision - store.coalesced.load(Ordering::Relaxed) >= COALESCE_EVERY {
+        store.coalesced.store(revision, Ordering::Relaxed);
         transaction.execute(COALESCE, &[&(revision - COALESCE_EVERY)]).await?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Symbols and sources as small numbers: what this process knows of them, and how new ones are made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::{GenericClient, Transaction};
@@ -8,6 +8,9 @@ use tallybook_core::{Result, Tick};
 
 use crate::commit::OPERATION;
 use crate::error::failed;
+
+/// Names in memory; past it all are forgotten, and found anew where they are needed.
+const MAX_KNOWN: usize = 100_000;
 
 /// A table of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +56,9 @@ impl Names {
     /// Remembers names that are committed.
     pub(crate) fn add(&self, names: NewNames) {
         let mut known = self.known();
+        if known.ids.len() + names.len() > MAX_KNOWN {
+            *known = Known::default();
+        }
         for (kind, name, id) in names {
             if kind == Kind::Source {
                 known.sources.insert(id, name.clone());
@@ -117,21 +123,27 @@ impl Names {
         Ok(id)
     }
 
-    /// The names of all sources, read anew when one of `ids` is unknown.
+    /// The names of the sources with these numbers.
     pub(super) async fn sources(
         &self,
         client: &impl GenericClient,
-        mut ids: impl Iterator<Item = i32>,
+        ids: impl Iterator<Item = i32>,
     ) -> Result<HashMap<i32, Arc<str>>, tokio_postgres::Error> {
-        let known = self.known().sources.clone();
-        if ids.all(|id| known.contains_key(&id)) {
-            return Ok(known);
+        let wanted: BTreeSet<i32> = ids.collect();
+        let mut names: HashMap<i32, Arc<str>> = {
+            let known = self.known();
+            wanted.iter().filter_map(|id| Some((*id, known.sources.get(id)?.clone()))).collect()
+        };
+        let missing: Vec<i32> = wanted.into_iter().filter(|id| !names.contains_key(id)).collect();
+        if !missing.is_empty() {
+            let mut new = NewNames::new();
+            for row in client.query("SELECT name, id FROM tick_source WHERE id = ANY ($1)", &[&missing]).await? {
+                let (name, id): (Arc<str>, i32) = (row.try_get::<_, &str>(0)?.into(), row.try_get(1)?);
+                names.insert(id, name.clone());
+                new.push((Kind::Source, name, id));
+            }
+            self.add(new);
         }
-        let mut names = NewNames::new();
-        for row in client.query("SELECT name, id FROM tick_source", &[]).await? {
-            names.push((Kind::Source, row.try_get::<_, &str>(0)?.into(), row.try_get(1)?));
-        }
-        self.add(names);
-        Ok(self.known().sources.clone())
+        Ok(names)
     }
 }

@@ -12,6 +12,7 @@ use tokio_postgres::types::ToSql;
 
 use super::shape;
 use crate::PostgresStore;
+use crate::commit::LOCK_COMMITS;
 use crate::error::failed;
 
 const READING: &str = "reading ticks";
@@ -130,7 +131,7 @@ pub(crate) async fn drop_segment(store: &PostgresStore, day: Timestamp) -> Resul
     let day = day.0.div_euclid(DAY);
     let transaction = client.transaction().await.map_err(error)?;
     // The lock of all commits: none may be at work in the partition that goes.
-    transaction.execute("SELECT FROM revision FOR UPDATE", &[]).await.map_err(error)?;
+    transaction.execute(LOCK_COMMITS, &[]).await.map_err(error)?;
     let removed =
         "WITH gone AS (DELETE FROM tick_day WHERE day = $1 RETURNING count) SELECT sum(count)::int8 FROM gone";
     let removed: Option<i64> =

@@ -1,8 +1,16 @@
-//! A database of its own for each test, in the cluster that `cargo xtask test` starts.
+//! A database of its own for each test, in the cluster that `cargo xtask test` starts; and what tests do with a store in it.
+#![allow(dead_code, reason = "no test needs all of it")]
 
+pub(crate) mod proxy;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tallybook_core::{Error, ErrorKind, Result};
+use tallybook_core::{
+    Ack, Batch, BatchId, Error, ErrorKind, Query, Records, Result, Row, SourceId, Store as _, TABLES, Tick, TickQuery,
+    TickStore as _, TimeRange, Timestamp,
+};
+use tallybook_store_postgres::{PostgresOptions, PostgresStore};
 use tokio_postgres::NoTls;
 
 /// Where the cluster is: a superuser's URL without a database.
@@ -67,6 +75,34 @@ pub(crate) async fn connect(url: &str) -> Result<tokio_postgres::Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(unreachable)?;
     tokio::spawn(connection);
     Ok(client)
+}
+
+/// A store in the database of `url`.
+pub(crate) async fn open(url: &str) -> PostgresStore {
+    PostgresStore::open(url, PostgresOptions::default()).await.expect("the store opens")
+}
+
+pub(crate) fn batch(source: SourceId, seq: u64, records: Records) -> Arc<Batch> {
+    Arc::new(Batch { id: BatchId { source, seq }, ack: Ack::Written, records })
+}
+
+/// The rows of every table, and the ticks by symbol.
+pub(crate) async fn everything(store: &PostgresStore) -> (Vec<Vec<Row>>, Vec<Tick>) {
+    let mut tables = Vec::new();
+    for table in TABLES {
+        let page = store.select(table, &Query::new(100_000).with_sketches()).await.expect("the table is read");
+        tables.push(page.rows);
+    }
+    let range = TimeRange { from: Timestamp(i64::MIN), to: Timestamp(i64::MAX) };
+    let mut ticks = Vec::new();
+    for known in store.symbols(range).await.expect("the symbols are read") {
+        let symbol = known.symbol;
+        let query = TickQuery { symbol, range, after: None, newest_first: false, limit: 100_000 };
+        let found = store.ticks(&query).await.expect("the ticks are read");
+        assert_eq!(known.count, found.len() as u64, "what is said of {}", query.symbol);
+        ticks.extend(found);
+    }
+    (tables, ticks)
 }
 
 fn unreachable(error: tokio_postgres::Error) -> Error {

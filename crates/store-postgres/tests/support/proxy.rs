@@ -38,29 +38,35 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn start(server: String) -> Self {
-        Self::rewriting(server, Vec::new()).await
+    /// In front of the server of `url`.
+    pub(crate) async fn start(url: &str) -> Self {
+        Self::rewriting(url, Vec::new()).await
     }
 
     /// Also puts other texts in the place of the server's.
-    pub(crate) async fn rewriting(server: String, rewrites: Vec<Rewrite>) -> Self {
+    pub(crate) async fn rewriting(url: &str, rewrites: Vec<Rewrite>) -> Self {
         assert!(rewrites.iter().all(|(from, to)| from.len() == to.len()), "{rewrites:?}");
         let rewrites: Arc<[Rewrite]> = rewrites.into();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let state = Arc::new(Mutex::new(State::default()));
-        let shared = state.clone();
+        let (shared, server) = (state.clone(), server_of(url).to_owned());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.expect("the server is there");
+                // Small messages would wait for each other.
+                for stream in [&client, &server] {
+                    stream.set_nodelay(true).expect("an open connection");
+                }
                 tokio::spawn(pass(client, server, shared.clone(), rewrites.clone()));
             }
         });
         Self { address, state }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// The same database by the way through the proxy.
+    pub(crate) fn through(&self, url: &str) -> String {
+        url.replace(server_of(url), &self.address.to_string())
     }
 
     /// Counts from now on and cuts once.
@@ -78,6 +84,12 @@ impl Proxy {
         let state = self.state.lock().expect("no panic");
         (state.messages, state.cut.is_some())
     }
+}
+
+/// `host:port` of a URL.
+fn server_of(url: &str) -> &str {
+    let (_, address) = url.split_once('@').expect("a user");
+    address.split('/').next().expect("an address")
 }
 
 async fn pass(client: TcpStream, server: TcpStream, state: Arc<Mutex<State>>, rewrites: Arc<[Rewrite]>) {

@@ -8,6 +8,7 @@ use super::logs::{LogAbout, NO_LIMITS};
 use super::metrics::MetricAbout;
 use super::services::ServiceId;
 use super::spans::SpanAbout;
+use super::templates::Origin;
 
 /// Rows of a store, or a part of them: what came before a restart. Rows of all services together are passed over; of
 /// all others only what identifies or describes them is read, so sketches may be left out.
@@ -26,9 +27,7 @@ pub struct Known {
 impl Fold {
     /// Takes over what a store knows, so that budgets and templates go on after a restart as if nothing had happened.
     /// May be called many times with a part each; what a budget has no room for is left out.
-    ///
-    /// May also be called later, with templates that other writers brought to the store meanwhile. Where one template covers
-    /// another, the next drain moves the rows of the covered one, so that both writers come to count under one text.
+    /// Where one template covers another, the next drain moves the rows of the covered one.
     pub fn restore(&mut self, known: &Known) {
         // What is left out now is counted when it is sent again, not here.
         let overflowed = self.shared.overflowed;
@@ -49,7 +48,17 @@ impl Fold {
             self.restore_key(*signal, service, name, Kind::EventName, event);
         }
         for template in templates {
-            self.restore_template(template);
+            self.restore_template(template, Origin::Before);
+        }
+        self.shared.overflowed = overflowed;
+    }
+
+    /// Takes in templates that other writers brought to the store meanwhile. Where one covers another, or two are as alike as a
+    /// line and the template that takes it in, the next drain moves their rows, so that all writers come to count under one text.
+    pub fn meet(&mut self, templates: &[Template]) {
+        let overflowed = self.shared.overflowed;
+        for template in templates {
+            self.restore_template(template, Origin::Others);
         }
         self.shared.overflowed = overflowed;
     }
@@ -109,7 +118,7 @@ impl Fold {
         }
     }
 
-    fn restore_template(&mut self, template: &Template) {
+    fn restore_template(&mut self, template: &Template, from: Origin) {
         let Some(service) = self.restored_service(&template.service) else { return };
         if template.count == 0 {
             return;
@@ -117,6 +126,6 @@ impl Fold {
         let severity = template.severity;
         let name = severity.as_str().as_bytes();
         let id = self.logs.name(&mut self.shared, service, name, NO_LIMITS, |_| LogAbout::new(severity));
-        self.logs.restore(&mut self.shared, id, &template.template);
+        self.logs.restore(&mut self.shared, id, &template.template, from);
     }
 }

@@ -12,7 +12,7 @@ use super::pass::{Pass, Record};
 use super::severity::severity;
 use super::shared::{Pending, Shared};
 use super::tally::Tally;
-use super::templates::Templates;
+use super::templates::{Origin, Templates};
 use super::window::Bucket;
 use crate::otlp::{AnyValue, DataPoint, LogRecord, Metric, Resource, Scope, Span, Visitor};
 use crate::template::{Retired, TemplateId};
@@ -61,10 +61,10 @@ impl LogFacts {
 
 impl LogBook {
     /// Takes in a template that the store knows.
-    pub(super) fn restore(&mut self, shared: &mut Shared, name: NameId, template: &Arc<str>) {
+    pub(super) fn restore(&mut self, shared: &mut Shared, name: NameId, template: &Arc<str>, from: Origin) {
         let templates = &mut self.names.get_mut(name).about.templates;
         let templates = templates.get_or_insert_with(|| Box::new(Templates::new(&shared.options)));
-        let learnt = templates.restore(shared, template);
+        let learnt = templates.restore(shared, template, from);
         if templates.has_moves() {
             shared.moved.insert(name);
         }

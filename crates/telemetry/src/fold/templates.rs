@@ -32,6 +32,15 @@ struct Known {
     example: Option<Arc<str>>,
 }
 
+/// Where a text of the store comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// From before the process began, when whoever learnt it had seen all there was.
+    Before,
+    /// From a process beside this one, which has seen other lines.
+    Others,
+}
+
 /// A template as it is drained.
 #[derive(Debug)]
 pub(super) struct Drained {
@@ -72,12 +81,15 @@ impl Templates {
         routed
     }
 
-    /// Takes in a text that the store knows. Gives its template and those that it replaced; what is counted of these is left
-    /// to the caller.
-    pub(super) fn restore(&mut self, shared: &mut Shared, text: &Arc<str>) -> Learnt {
+    /// Takes in a text that the store knows: from before this process, or of another one that is at work. Gives its template
+    /// and those that it replaced; what is counted of these is left to the caller.
+    pub(super) fn restore(&mut self, shared: &mut Shared, text: &Arc<str>, from: Origin) -> Learnt {
         self.share_budget(shared);
         let held = self.miner.len();
-        let learnt = self.miner.learn(text);
+        let learnt = match from {
+            Origin::Before => self.miner.learn(text),
+            Origin::Others => self.miner.meet(text, &mut shared.scratch),
+        };
         let id = learnt.id;
         if id == TemplateId::OVERFLOW {
             return learnt;
@@ -86,12 +98,19 @@ impl Templates {
             self.add(shared, id, Known { text: Some(text.clone()), example: None });
         }
         self.retire(shared, &learnt.retired, id);
-        let known = &mut self.known[id.0 as usize].text;
-        match known {
-            None if self.miner.template(id) == text => *known = Some(text.clone()),
-            Some(known) if known == text => {}
-            _ => self.move_to(shared, text.clone(), id),
+        let now = self.miner.template(id).clone();
+        match &mut self.known[id.0 as usize].text {
+            known @ None if now == *text => *known = Some(now.clone()),
+            Some(known) if *known != now => {
+                let before = std::mem::replace(known, now.clone());
+                self.move_to(shared, before, id);
+            }
+            _ => {}
         }
+        if now != *text {
+            self.move_to(shared, text.clone(), id);
+        }
+        self.count_bytes(shared);
         learnt
     }
 

@@ -198,6 +198,25 @@ impl Miner {
         Learnt { id: self.add(new), retired: self.retire(replaced) }
     }
 
+    /// Takes in a text that another miner gave while this one was at work: as [`Miner::learn`] does, but where one of its
+    /// templates is alike enough to take in a line of that text, it becomes more general and takes the text in. Two miners that
+    /// each see one line of a kind so come to the text that one miner of both lines has.
+    pub fn meet(&mut self, template: &str, scratch: &mut Scratch) -> Learnt {
+        let new = Template::new(template);
+        let known = self.find_text(new.text_hash, template.as_bytes()).or_else(|| self.replacing(&new));
+        if known.is_none() && self.replaced_by(&new).is_empty() {
+            scratch.masked.clear();
+            scratch.masked.extend_from_slice(template.as_bytes());
+            scratch.words.split(&scratch.masked);
+            let leaves = [new.place.own, new.place.next];
+            if let Some(id) = leaves.into_iter().find_map(|leaf| self.most_similar(leaf, scratch)) {
+                let Routed { id, change: _, retired } = self.generalise(id, scratch);
+                return Learnt { id, retired };
+            }
+        }
+        self.learn(template)
+    }
+
     /// The text of a template; that of the overflow for an id that no template has.
     pub fn template(&self, id: TemplateId) -> &Arc<str> {
         &self.templates.get(id.0 as usize).unwrap_or(&self.templates[0]).text

@@ -189,10 +189,19 @@ fn learned<'a>(options: MinerOptions, texts: impl IntoIterator<Item = &'a String
 
 /// The texts that are left of what was learnt.
 fn left_of<'a>(options: MinerOptions, learned: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+    left_after(options, learned, Miner::learn)
+}
+
+/// The texts that are left of what was taken in by `learn`.
+fn left_after<'a>(
+    options: MinerOptions,
+    learned: impl IntoIterator<Item = &'a String>,
+    mut learn: impl FnMut(&mut Miner, &str) -> Learnt,
+) -> BTreeSet<String> {
     let mut miner = Miner::new(options);
     let mut ids = BTreeSet::new();
     for learned in learned {
-        let learnt = miner.learn(learned);
+        let learnt = learn(&mut miner, learned);
         for gone in learnt.retired {
             assert!(ids.remove(&gone.id), "only what is live is retired");
         }
@@ -289,6 +298,13 @@ proptest! {
         let (first, second) = stored.split_at(if stored.is_empty() { 0 } else { shuffle.index(stored.len()) });
         prop_assert_eq!(&left_of(options, second.iter().chain(first).rev()), &left);
         prop_assert_eq!(&left_of(options, second.iter().chain(first).chain(second)), &left);
+
+        // Where those that are alike become one, too, what is left stays when it is met again.
+        let mut scratch = Scratch::default();
+        let met = left_after(options, &stored, |miner, text| miner.meet(text, &mut scratch));
+        prop_assert_eq!(covered(&met), None);
+        prop_assert!(met.len() <= left.len());
+        prop_assert_eq!(left_of(options, &met), met);
     }
 
     #[test]

@@ -48,6 +48,28 @@ async fn templates_of_two_writers_become_one_row() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lines_of_one_kind_that_two_writers_saw_one_of_each_become_one_row() {
+    let store = Unruly::shared();
+    let writers = [start(&store, &WriterOptions::default()), start(&store, &WriterOptions::default())];
+    pay(&writers[0], &["ada"]).await;
+    pay(&writers[1], &["bob"]).await;
+    assert_eq!(live(&store).await.len(), 2);
+
+    sleep(WriterOptions::default().refresh_every + Duration::from_secs(2)).await;
+    let general = "user <*> paid order <*>".to_owned();
+    assert_eq!(live(&store).await, [(general.clone(), 2)]);
+    for writer in &writers {
+        pay(writer, &["ada", "bob", "carol"]).await;
+    }
+    sleep(WriterOptions::default().refresh_every + Duration::from_secs(2)).await;
+    assert_eq!(live(&store).await, [(general, 8)]);
+    for writer in &writers {
+        assert!(writer.stop(Duration::from_secs(10)).await.drained);
+        account(&writer.stats());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_of_one_writer_is_not_read_again() {
     let store = Unruly::new();
     let writers = [start(&store, &WriterOptions::default()), start(&store, &WriterOptions::default())];
