@@ -127,7 +127,7 @@ mod tests {
     fn days_that_are_young_or_sealed_without_late_ticks_stay_as_they_are() {
         let days = Days { older_than: Duration::from_secs(7 * 86_400), day: None };
         let old = Timestamp::now().day().earlier(9 * tallybook_core::DAY);
-        let segment = Segment { day: old, count: 1, bytes: 1, sealed: false, late: 0 };
+        let segment = Segment { day: old, count: 1, bytes: 1, sealed: false, late: 0, error: None };
         assert!(days.hold(&segment));
         assert!(!days.hold(&Segment { sealed: true, ..segment.clone() }));
         assert!(days.hold(&Segment { sealed: true, late: 1, ..segment.clone() }));

@@ -173,8 +173,8 @@ async fn send_until_answered(store: &dyn Store, batch: &Arc<Batch>) -> (Option<O
 async fn seal(store: &dyn Store, day: Timestamp, reference: &MemoryStore) {
     let count = day_counts(reference).await.into_iter().find(|&(known, _)| known == day).map(|(_, count)| count);
     match store.seal(day).await.map_err(|error| error.kind()) {
-        Ok(Segment { day: sealed_day, count: sealed_count, bytes: _, sealed, late }) => {
-            assert_eq!((sealed_day, Some(sealed_count), sealed, late), (day, count, true, 0));
+        Ok(Segment { day: sealed_day, count: sealed_count, bytes: _, sealed, late, error }) => {
+            assert_eq!((sealed_day, Some(sealed_count), sealed, late, error), (day, count, true, 0, None));
         }
         Err(ErrorKind::Invalid) => assert_eq!(count, None, "the day is there"),
         Err(kind) => assert_eq!(kind, ErrorKind::Unsupported),

@@ -78,6 +78,11 @@ impl Error {
         self.applied
     }
 
+    /// Whether what is stored has to be mended, or read by another version, before the same call can succeed.
+    pub fn needs_mending(&self) -> bool {
+        matches!(self.kind, ErrorKind::Corrupt | ErrorKind::Unsupported)
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         self.kind == ErrorKind::Unavailable || self.applied == Applied::Unknown

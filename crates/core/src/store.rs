@@ -1,13 +1,14 @@
 //! The seam between Tallybook and its backends.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::{
-    Batch, Changes, Committed, Condition, Cursor, Execution, ExecutionRecords, Page, Query, Record, Result, RowPage,
-    StoreId, Table, TickStore, Timestamp,
+    Batch, Changes, Committed, Condition, Cursor, DAY, Execution, ExecutionRecords, Page, Query, Record, Result,
+    RowPage, StoreId, SymbolSummary, Table, TickStore, TimeRange, Timestamp,
 };
 
 /// What a store says of itself.
@@ -104,6 +105,23 @@ pub trait StoreExt: Store {
                 None => return Ok(all),
             }
         }
+    }
+
+    /// What [`TickStore::symbols`](crate::TickStore::symbols) says of the days that can be used, where it cannot say it of
+    /// all.
+    async fn readable_symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>> {
+        match self.symbols(range).await {
+            Err(error) if error.needs_mending() => {}
+            answer => return answer,
+        }
+        let unusable = self.segments().await?.into_iter().filter(|segment| segment.error.is_some());
+        let (mut from, mut all) = (range.from, BTreeMap::new());
+        for day in unusable.map(|segment| segment.day).chain([range.to]) {
+            let between = TimeRange { from, to: day.min(range.to) };
+            SymbolSummary::add_up(&mut all, self.symbols(between).await?);
+            from = from.max(Timestamp(day.0.saturating_add(DAY)));
+        }
+        Ok(all.into_values().collect())
     }
 
     /// Removes an execution, whatever its state, and all that belongs to it, `limit` rows at a time; says how many rows that

@@ -64,7 +64,8 @@ impl Ticks {
         for key in self.symbols.values().flat_map(BTreeMap::keys) {
             *counts.entry(key.time.day()).or_default() += 1;
         }
-        counts.into_iter().map(|(day, count)| Segment { day, count, bytes: 0, sealed: false, late: 0 }).collect()
+        let segment = |(day, count)| Segment { day, count, bytes: 0, sealed: false, late: 0, error: None };
+        counts.into_iter().map(segment).collect()
     }
 
     /// Removes a day and gives the places its ticks had in the list of changes.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tallybook_core::{Result, Store, TimeRange, Timestamp};
+use tallybook_core::{Result, Store, StoreExt as _, TimeRange, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -108,7 +108,7 @@ pub(crate) async fn learn(store: Arc<dyn Store>, shared: Arc<Shared>, mut stop: 
 
 async fn latest(store: &dyn Store) -> Result<Timestamp> {
     let now = Timestamp::now();
-    let symbols = store.symbols(TimeRange { from: now, to: Timestamp(i64::MAX) }).await?;
+    let symbols = store.readable_symbols(TimeRange { from: now, to: Timestamp(i64::MAX) }).await?;
     Ok(symbols.iter().map(|symbol| symbol.last).max().unwrap_or(now).max(now))
 }
 

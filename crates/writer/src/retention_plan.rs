@@ -51,12 +51,13 @@ impl RetentionPlan {
         Ok(plan)
     }
 
-    /// What is too old at `now` in a store that has these `segments`, and can seal them.
+    /// What is too old at `now` in a store that has these `segments`, and can seal them. Those that cannot be used are
+    /// left alone.
     pub fn new(options: &RetentionOptions, segments: &[Segment], now: Timestamp) -> Self {
         let ended_before = |age: Option<Duration>| age.map(|age| earlier(now, age));
         let (drop_before, seal_before) = (ended_before(options.ticks), ended_before(options.seal_after));
         let mut plan = Self { rows: old_rows(options, now), ..Self::default() };
-        for segment in segments {
+        for segment in segments.iter().filter(|segment| segment.error.is_none()) {
             let end = Timestamp(segment.day.0.saturating_add(DAY));
             if drop_before.is_some_and(|before| end <= before) {
                 plan.drop.push(segment.clone());
@@ -192,7 +193,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(20_000 * DAY + DAY / 2);
 
     fn segment(age_days: i64, sealed: bool) -> Segment {
-        Segment { day: NOW.day().earlier(age_days * DAY), count: 1, bytes: 0, sealed, late: 0 }
+        Segment { day: NOW.day().earlier(age_days * DAY), count: 1, bytes: 0, sealed, late: 0, error: None }
     }
 
     #[test]
@@ -208,6 +209,9 @@ mod tests {
         let (same, grown) = (segment(20, true), Segment { late: 1, ..segment(21, true) });
         let again = RetentionPlan::new(&RetentionOptions::default(), &[same, grown.clone()], NOW);
         assert_eq!(again.seal, [grown]);
+
+        let unusable = Segment { error: Some("it is damaged".to_owned()), ..segment(31, false) };
+        assert_eq!(RetentionPlan::new(&thirty_days, &[unusable], NOW), RetentionPlan::new(&thirty_days, &[], NOW));
 
         let neither = RetentionOptions { seal_after: None, ..Default::default() };
         assert!(RetentionPlan::new(&neither, &segments, NOW).seal.is_empty());

@@ -313,7 +313,14 @@ async fn a_day_that_cannot_be_opened_stops_no_other_and_its_ticks_are_dead_lette
     assert_eq!(letters.len() as u64, BATCH / 2);
     let why = letters[0]["error"].as_str().unwrap_or_default();
     assert!(why.contains("2026-03-01 could not be used when the store was opened"), "{why}");
-    assert_eq!(stored(&server, "PAIR0").await?.len() as u64, BATCH, "both halves of the other day");
+    let both = server.api("ticks/count?symbol=PAIR0&from=2026-03-02T00:00:00Z").await?;
+    assert_eq!(both["count"], BATCH, "both halves of the other day");
+    let days = server.list("ticks/segments?order=asc").await?;
+    assert!(days[0]["error"].as_str().is_some_and(|error| error.contains("ticks_2026-03-01.db")), "{days:?}");
+    assert_eq!(days[1]["error"], serde_json::Value::Null);
+    assert_eq!(server.list("symbols").await?[0]["total"], BATCH);
+    let unread = server.get("/api/v1/ticks?symbol=PAIR0").await?;
+    assert!(unread.status == 500 && unread.text().contains("ticks of 2026-03-01"), "{}", unread.text());
     server.stop().await?;
 
     std::fs::rename(&away, &day)?;

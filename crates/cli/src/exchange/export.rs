@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use tallybook_core::{DAY, Ping, PingSeen, Query, StoreExt as _, Tick, TimeRange, Timestamp};
+use tallybook_core::{DAY, Ping, PingSeen, Query, Segment, StoreExt as _, Tick, TimeRange, Timestamp};
 use tallybook_exchange::{Compression, FileKind, FileWriter, Shape};
 use tallybook_formats::Format;
 
@@ -219,12 +219,15 @@ impl Options {
         let mut report = Report::default();
         let days = R::days(reached, range).await?;
         let bar = record_bar(days.iter().map(|day| day.count).sum(), "exporting");
-        for Day { day, count } in days {
+        for Listed { day, count, error } in days {
             let path = kind.day_file(folder, R::WORD, day);
             if !self.overwrite && is_whole(&path, day) {
                 report.skipped_days += 1;
                 bar.inc(count.unwrap_or(0));
                 continue;
+            }
+            if let Some(error) = error {
+                bail!("{error}");
             }
             let within = TimeRange { from: day.max(range.from), to: Timestamp(day.0 + DAY).min(range.to) };
             let mut writer = FileWriter::<R>::create(&path, kind, &self.broker_id)?;
@@ -265,28 +268,32 @@ fn is_whole(path: &Path, day: Timestamp) -> bool {
 }
 
 /// A UTC day, and how many records it has where that is known.
-struct Day {
+struct Listed {
     day: Timestamp,
     count: Option<u64>,
+    /// Why it cannot be read.
+    error: Option<String>,
 }
 
 /// A family whose days are known.
 trait Days: Kept {
     /// The days that have records in a range, and maybe others; the earliest first.
-    async fn days(reached: &Reached, range: TimeRange) -> Result<Vec<Day>>;
+    async fn days(reached: &Reached, range: TimeRange) -> Result<Vec<Listed>>;
 }
 
 impl Days for Tick {
-    async fn days(reached: &Reached, range: TimeRange) -> Result<Vec<Day>> {
-        let days: Vec<Day> = match reached {
+    async fn days(reached: &Reached, range: TimeRange) -> Result<Vec<Listed>> {
+        let days: Vec<Listed> = match reached {
             Reached::Store(store) => {
-                let segments = store.segments().await?;
-                segments.into_iter().map(|segment| Day { day: segment.day, count: Some(segment.count) }).collect()
+                let day =
+                    |segment: Segment| Listed { day: segment.day, count: Some(segment.count), error: segment.error };
+                store.segments().await?.into_iter().map(day).collect()
             }
             Reached::Server(remote) => {
                 let segments = remote.list("ticks/segments", &[("order", "asc".to_owned())]).await?;
                 let day = |item: &serde_json::Value| {
-                    Some(Day { day: Timestamp::parse(item["day"].as_str()?)?, count: item["ticks"].as_u64() })
+                    let (count, error) = (item["ticks"].as_u64(), item["error"].as_str().map(str::to_owned));
+                    Some(Listed { day: Timestamp::parse(item["day"].as_str()?)?, count, error })
                 };
                 segments.iter().filter_map(day).collect()
             }
@@ -296,7 +303,7 @@ impl Days for Tick {
 }
 
 impl Days for Ping {
-    async fn days(reached: &Reached, range: TimeRange) -> Result<Vec<Day>> {
+    async fn days(reached: &Reached, range: TimeRange) -> Result<Vec<Listed>> {
         let seen: Vec<(Timestamp, Timestamp)> = match reached {
             Reached::Store(store) => {
                 let seen = store.list_all::<PingSeen>(Query::new(1_000)).await?;
@@ -317,6 +324,6 @@ impl Days for Ping {
                 day = Timestamp(day.0 + DAY);
             }
         }
-        Ok(days.into_iter().map(|day| Day { day, count: None }).collect())
+        Ok(days.into_iter().map(|day| Listed { day, count: None, error: None }).collect())
     }
 }

@@ -1,5 +1,6 @@
 //! How ticks are read, and what can be done to whole days of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -36,6 +37,21 @@ pub struct SymbolSummary {
     pub last: Timestamp,
 }
 
+impl SymbolSummary {
+    /// Adds up what several places have of each symbol.
+    pub fn add_up(all: &mut BTreeMap<Arc<str>, Self>, more: Vec<Self>) {
+        for symbol in more {
+            if let Some(known) = all.get_mut(&symbol.symbol) {
+                known.count += symbol.count;
+                known.first = known.first.min(symbol.first);
+                known.last = known.last.max(symbol.last);
+            } else {
+                all.insert(symbol.symbol.clone(), symbol);
+            }
+        }
+    }
+}
+
 /// One UTC day of ticks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Segment {
@@ -49,12 +65,14 @@ pub struct Segment {
     pub sealed: bool,
     /// Ticks that came after that: they lie beside it until the next seal.
     pub late: u64,
+    /// Why it can be neither read nor written to until somebody mends it; nothing else is known of it then.
+    pub error: Option<String>,
 }
 
 impl Segment {
     /// Whether a seal would do anything.
     pub fn is_open(&self) -> bool {
-        !self.sealed || self.late > 0
+        self.error.is_none() && (!self.sealed || self.late > 0)
     }
 }
 
@@ -64,6 +82,8 @@ impl Segment {
 ///    day is sealed or not, each once.
 /// 2. The first tick with a key stays; a later one with the same key counts as duplicate and changes nothing.
 /// 3. `seal` and `unseal` change no answer of any other call. Cut off at any step, they leave each tick there once.
+/// 4. A day that cannot be used stops no other. What would need it is refused with an error that
+///    [`needs_mending`](crate::Error::needs_mending) and names it; `segments` lists it, and `changes` passes over it.
 #[async_trait]
 pub trait TickStore {
     /// A page of ticks.
@@ -72,7 +92,7 @@ pub trait TickStore {
     /// All symbols, by name, with what is stored of them within `range`, by whole UTC days that touch it.
     async fn symbols(&self, range: TimeRange) -> Result<Vec<SymbolSummary>>;
 
-    /// All days that have ticks, the earliest first.
+    /// All days that have ticks, or that cannot be used, the earliest first.
     async fn segments(&self) -> Result<Vec<Segment>>;
 
     /// Turns a day into its compressed form, having compared that with the original row by row. A sealed day to which

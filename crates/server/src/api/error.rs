@@ -123,9 +123,14 @@ impl From<tallybook_core::Error> for ApiError {
         match error.kind() {
             ErrorKind::Invalid => Self::invalid_query(error.to_string()),
             ErrorKind::Unavailable => Self::unavailable(error.to_string()),
-            ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::Internal => {
-                tracing::error!(%error, kind = ?error.kind(), "a read failed");
-                Self::internal()
+            kind => {
+                tracing::error!(%error, ?kind, "a read failed");
+                // What can be done about it has to be known to whoever asks.
+                if error.needs_mending() {
+                    Self { message: error.to_string(), ..Self::internal() }
+                } else {
+                    Self::internal()
+                }
             }
         }
     }

@@ -119,6 +119,7 @@ pub(crate) async fn segments(store: &PostgresStore) -> Result<Vec<Segment>> {
             bytes: row.try_get::<_, i64>(2)?.cast_unsigned(),
             sealed: false,
             late: 0,
+            error: None,
         })
     };
     rows.iter().map(|row| segment(row).map_err(error)).collect()

@@ -29,6 +29,7 @@ pub(crate) struct Original<'d> {
 impl<'d> Original<'d> {
     /// Opens the files of a day, with connections of its own.
     pub(crate) fn open(days: &'d Days, day: Day, operation: &'static str) -> Result<Self> {
+        days.check(day, operation)?;
         let nothing = || Error::invalid(operation, format!("there are no ticks of {day}"));
         let state = days.state(day).ok_or_else(nothing)?;
         let sealed = if state.parquet { Some(days.sealed(day)?) } else { None };

@@ -28,7 +28,7 @@ pub(crate) enum Refusal {
     Newer,
     /// It holds something else than this day of ticks.
     Foreign,
-    /// It is there, and this process may not open it, or it points to where nothing is.
+    /// This process may not open it, or it is gone, or points to where nothing is.
     Denied(io::Error),
     /// It cannot be opened at present.
     Failed(rusqlite::Error),
@@ -56,15 +56,19 @@ impl Refusal {
 
     /// The same, knowing which file it is.
     fn of(self, path: &Path) -> Self {
-        if !matches!(self, Self::Failed(_)) || fs::symlink_metadata(path).is_err() {
-            return self;
-        }
-        match OpenOptions::new().read(true).write(true).open(path) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => {
-                Self::Denied(error)
+        match self {
+            Self::Failed(error) => {
+                Self::denied(path, OpenOptions::new().read(true).write(true)).unwrap_or(Self::Failed(error))
             }
-            _ => self,
+            other => other,
         }
+    }
+
+    /// Why the file at `path` cannot even be opened.
+    pub(crate) fn denied(path: &Path, options: &OpenOptions) -> Option<Self> {
+        let error = options.open(path).err()?;
+        let lasting = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound);
+        lasting.then_some(Self::Denied(error))
     }
 
     pub(crate) fn into_error(self, operation: &'static str, path: &Path) -> Error {
@@ -86,7 +90,7 @@ impl Refusal {
             Self::Denied(error) => Error::new(
                 ErrorKind::Unsupported,
                 operation,
-                format!("{path} cannot be opened; make it readable and writable, then start again"),
+                format!("{path} cannot be opened; make it readable and writable"),
             )
             .with_source(error),
             Self::Failed(error) => failed(operation, error),
@@ -97,7 +101,9 @@ impl Refusal {
 /// The connection that writes; makes the database if it is not there, as an overlay of the Parquet file `base` if there
 /// is one.
 pub(crate) fn open_writer(path: &Path, day: Day, base: Option<&str>) -> Result<Connection, Refusal> {
-    writer(path, day, base).map_err(|refusal| refusal.of(path))
+    // One that is not there could not be made, which says nothing of it.
+    writer(path, day, base)
+        .map_err(|refusal| if fs::symlink_metadata(path).is_ok() { refusal.of(path) } else { refusal })
 }
 
 fn writer(path: &Path, day: Day, base: Option<&str>) -> Result<Connection, Refusal> {
@@ -115,6 +121,10 @@ fn writer(path: &Path, day: Day, base: Option<&str>) -> Result<Connection, Refus
 /// A connection that reads. It may write as far as SQLite is concerned, or else it would leave a log behind for every day
 /// that was looked at.
 pub(crate) fn open_reader(path: &Path, day: Day) -> Result<Connection, Refusal> {
+    reader(path, day).map_err(|refusal| refusal.of(path))
+}
+
+fn reader(path: &Path, day: Day) -> Result<Connection, Refusal> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection::set_up(&connection, READER_CACHE_KIB)?;

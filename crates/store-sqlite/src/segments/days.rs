@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use tallybook_core::{Result, TimeRange};
+use tallybook_core::{Error, ErrorKind, Result, TimeRange};
 
 use super::day::Day;
 use super::folder::Folder;
@@ -17,6 +17,7 @@ use super::view::DayView;
 const KEPT: usize = 32;
 /// A connection that nobody used for this long is closed.
 const KEPT_FOR: Duration = Duration::from_secs(60);
+const READING: &str = "reading ticks";
 
 /// Where the ticks of a day are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,15 +40,24 @@ struct Entry {
     /// Readers share it; who moves the day's files has it alone.
     state: RwLock<State>,
     revisions: Mutex<Option<Revisions>>,
+    /// Why it is left alone: a file of it could not be used when the store was opened, and nothing may take the place of
+    /// what is in it.
+    left_out: Option<String>,
+}
+
+impl Entry {
+    /// One without files.
+    fn new(left_out: Option<String>) -> Self {
+        Self { state: RwLock::default(), revisions: Mutex::new(None), left_out }
+    }
 }
 
 #[derive(Debug)]
 pub(crate) struct Days {
     pub(crate) folder: Folder,
     entries: RwLock<BTreeMap<Day, Arc<Entry>>>,
-    /// Days with a file that could not be used when the store was opened: they are neither read nor written to, so that
-    /// nothing takes the place of what is in it.
-    left_out: BTreeSet<Day>,
+    /// Days that could not be used when they were asked last, each of which was logged once.
+    unusable: Mutex<BTreeSet<Day>>,
     kept: Mutex<Kept>,
     closing: AtomicBool,
 }
@@ -59,11 +69,23 @@ struct Kept {
 }
 
 impl Days {
-    pub(crate) fn new(folder: Folder, days: BTreeMap<Day, (State, Revisions)>, left_out: BTreeSet<Day>) -> Self {
-        let entry = |(state, revisions)| Entry { state: RwLock::new(state), revisions: Mutex::new(Some(revisions)) };
-        let days = days.into_iter().map(|(day, known)| (day, Arc::new(entry(known)))).collect();
-        let (entries, kept, closing) = (RwLock::new(days), Mutex::default(), AtomicBool::new(false));
-        Self { folder, entries, left_out, kept, closing }
+    pub(crate) fn new(
+        folder: Folder,
+        days: BTreeMap<Day, (State, Revisions)>,
+        left_out: BTreeMap<Day, String>,
+    ) -> Self {
+        let known = days.into_iter().map(|(day, (state, revisions))| {
+            let (state, revisions) = (RwLock::new(state), Mutex::new(Some(revisions)));
+            (day, Arc::new(Entry { state, revisions, left_out: None }))
+        });
+        let left_out = left_out.into_iter().map(|(day, why)| (day, Arc::new(Entry::new(Some(why)))));
+        Self {
+            folder,
+            entries: RwLock::new(known.chain(left_out).collect()),
+            unusable: Mutex::default(),
+            kept: Mutex::default(),
+            closing: AtomicBool::new(false),
+        }
     }
 
     /// Ends seals and unseals that are under way.
@@ -89,8 +111,14 @@ impl Days {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
-    pub(crate) fn is_left_out(&self, day: Day) -> bool {
-        self.left_out.contains(&day)
+    /// Refuses a day that is left alone until the store is opened again.
+    pub(crate) fn check(&self, day: Day, operation: &'static str) -> Result<()> {
+        let Some(why) = self.entry(day).and_then(|entry| entry.left_out.clone()) else { return Ok(()) };
+        let context = format!(
+            "the ticks of {day} could not be used when the store was opened; mend the file or move it away, then start \
+             again: {why}"
+        );
+        Err(Error::new(ErrorKind::Unsupported, operation, context))
     }
 
     pub(crate) fn state(&self, day: Day) -> Option<State> {
@@ -114,8 +142,7 @@ impl Days {
     pub(crate) fn alone<T>(&self, day: Day, work: impl FnOnce(&mut State) -> T) -> T {
         let entry = {
             let mut days = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-            let new = || Arc::new(Entry { state: RwLock::default(), revisions: Mutex::new(None) });
-            days.entry(day).or_insert_with(new).clone()
+            days.entry(day).or_insert_with(|| Arc::new(Entry::new(None))).clone()
         };
         let mut state: RwLockWriteGuard<'_, State> = entry.state.write().unwrap_or_else(PoisonError::into_inner);
         // They would go on reading files that are no more, and keep their logs.
@@ -129,6 +156,41 @@ impl Days {
 
     /// Reads a day; `None` where there is none.
     pub(crate) fn with<T>(&self, day: Day, work: impl FnOnce(&DayView<'_>) -> Result<T>) -> Result<Option<T>> {
+        self.check(day, READING)?;
+        self.read(day, work).map_err(|error| {
+            if !error.needs_mending() {
+                return error;
+            }
+            let files = self.folder.database(day).with_extension("*");
+            let context = format!("the ticks of {day} in {} cannot be read", files.display());
+            Error::new(error.kind(), READING, context).with_source(error)
+        })
+    }
+
+    /// The same for whoever goes on with the other days: the answer itself may be that this one needs mending.
+    pub(crate) fn with_if_usable<T>(
+        &self,
+        day: Day,
+        work: impl FnOnce(&DayView<'_>) -> Result<T>,
+    ) -> Result<Result<Option<T>>> {
+        let answer = self.with(day, work);
+        let mut unusable = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+        match answer {
+            Err(error) if error.needs_mending() => {
+                if unusable.insert(day) {
+                    tracing::error!(%error, %day, "a day of ticks is passed over until its files are mended; the others go on");
+                }
+                Ok(Err(error))
+            }
+            Ok(answer) => {
+                unusable.remove(&day);
+                Ok(Ok(answer))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read<T>(&self, day: Day, work: impl FnOnce(&DayView<'_>) -> Result<T>) -> Result<Option<T>> {
         let Some(entry) = self.entry(day) else { return Ok(None) };
         let state = shared(&entry);
         let database = if state.database { Some(self.lend(day)?) } else { None };
@@ -172,7 +234,7 @@ impl Days {
             return Ok(reader);
         }
         let path = self.folder.database(day);
-        DayReader::open(&path, day).map_err(|refusal| refusal.into_error("reading ticks", &path))
+        DayReader::open(&path, day).map_err(|refusal| refusal.into_error(READING, &path))
     }
 
     fn give_back(&self, day: Day, reader: DayReader) {

@@ -18,14 +18,14 @@ const DATABASE_MAGIC: &[u8] = b"SQLite format 3\0";
 const PARQUET_MAGIC: &[u8] = b"PAR1";
 
 /// Which files a day has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Files {
     pub(crate) database: bool,
     pub(crate) parquet: bool,
     /// A log beside the database: it was not closed.
     pub(crate) log: bool,
-    /// One of them cannot be read.
-    pub(crate) unreadable: bool,
+    /// Why one of them cannot be read.
+    pub(crate) unreadable: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ impl Folder {
                 }
             }
         }
-        days.retain(|_, files: &mut Files| files.database || files.parquet || files.unreadable);
+        days.retain(|_, files: &mut Files| files.database || files.parquet || files.unreadable.is_some());
         Ok(days)
     }
 
@@ -134,10 +134,7 @@ impl Folder {
                 Ok(true) if extension == "db" => files.database = true,
                 Ok(true) => files.parquet = true,
                 Ok(false) => self.put_aside(day, file, OPERATION)?,
-                Err(error) => {
-                    tracing::error!(file = %file.display(), %error, "a file of ticks cannot be read");
-                    files.unreadable = true;
-                }
+                Err(error) => files.unreadable = Some(unreadable(file, error).to_string()),
             },
             "db-wal" => files.log = true,
             "parquet.sealing" | "db.unsealing" | "db.unsealing-wal" | "db.unsealing-shm" => {

@@ -1,6 +1,7 @@
 //! Ticks in the order in which commits added them, for `changes`.
 //!
-//! Days are opened when their turn comes: one has nothing in front of the commit that began it.
+//! Days are opened when their turn comes: one has nothing in front of the commit that began it. One that cannot be used is
+//! passed over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,19 +11,26 @@ use tallybook_core::{Result, Tick, TickKey, TickQuery, TimeRange, Timestamp};
 use super::day::Day;
 use super::days::Days;
 use super::reader::Touched;
+use super::view::DayView;
 
 /// How many ticks lie in ranges that were touched behind `revision`.
 pub(crate) fn ticks_behind(days: &Days, revision: i64) -> Result<u64> {
     let mut count = 0;
     for day in days.all() {
-        let of_day = match days.revisions(day) {
-            Some(known) if known.last <= revision => None,
-            Some(known) if known.first > revision => days.segment(day)?.map(|segment| segment.count),
-            _ => days.with(day, |view| view.count_touched(revision + 1))?,
+        let of_day = |view: &DayView<'_>| match days.revisions(day) {
+            Some(known) if known.first > revision => view.count(),
+            _ => view.count_touched(revision + 1),
         };
-        count += of_day.unwrap_or(0);
+        if days.revisions(day).is_none_or(|known| known.last > revision) {
+            count += usable(days, day, of_day)?.unwrap_or(0);
+        }
     }
     Ok(count)
+}
+
+/// Reads a day, of which there is nothing while it needs mending.
+fn usable<T>(days: &Days, day: Day, work: impl FnOnce(&DayView<'_>) -> Result<T>) -> Result<Option<T>> {
+    Ok(days.with_if_usable(day, work)?.unwrap_or(None))
 }
 
 /// A tick's place in the order of changes. As text: `rev.ticks.day.time.seq.symbol`, the symbol last for it may hold points.
@@ -92,7 +100,7 @@ impl<'d> TickStream<'d> {
                 return Ok(next);
             }
             self.waiting.pop();
-            let found = self.days.with(day, |view| view.touched(self.from))?.unwrap_or_default();
+            let found = usable(self.days, day, |view| view.touched(self.from))?.unwrap_or_default();
             let behind = |touched: &Touched| self.after.as_ref().is_none_or(|after| after.cmp(touched).is_ge());
             self.touched.extend(found.into_iter().filter(|touched| touched.revision <= self.to && behind(touched)));
         }
@@ -108,7 +116,7 @@ impl<'d> TickStream<'d> {
             newest_first: false,
             limit,
         };
-        let mut found = self.days.with(touched.day, |view| view.ticks(&query))?.unwrap_or_default();
+        let mut found = usable(self.days, touched.day, |view| view.ticks(&query))?.unwrap_or_default();
         let Touched { revision, day, symbol, .. } = touched.clone();
         let last = found.last().map(|tick| TickPlace { revision, day, symbol, key: tick.key() });
         if found.len() >= limit {

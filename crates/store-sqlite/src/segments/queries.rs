@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
-use std::sync::Arc;
 
 use tallybook_core::{Result, Segment, SymbolSummary, Tick, TickQuery, TimeRange, Timestamp};
 
 use super::day::Day;
 use super::days::Days;
+use super::view::DayView;
 
 /// From so many ticks on, days are read side by side: a few cost less than a thread.
 const PARALLEL_FROM_TICKS: usize = 10_000;
@@ -65,7 +65,7 @@ impl Days {
         let mut all = BTreeMap::new();
         for day in self.within(range) {
             self.with(day, |view| {
-                add_symbols(&mut all, view.symbols()?);
+                SymbolSummary::add_up(&mut all, view.symbols()?);
                 Ok(())
             })?;
         }
@@ -75,31 +75,30 @@ impl Days {
     pub(crate) fn segments(&self) -> Result<Vec<Segment>> {
         let mut segments = Vec::new();
         for day in self.all() {
-            segments.extend(self.segment(day)?);
+            match self.with_if_usable(day, |view| self.segment_of(view))? {
+                Ok(segment) => segments.extend(segment.flatten()),
+                Err(error) => segments.push(Segment {
+                    day: day.start(),
+                    count: 0,
+                    bytes: self.folder.bytes(day),
+                    sealed: false,
+                    late: 0,
+                    error: Some(error.to_string()),
+                }),
+            }
         }
         Ok(segments)
     }
 
     /// What there is of a day; nothing where it has no ticks.
     pub(crate) fn segment(&self, day: Day) -> Result<Option<Segment>> {
-        let segment = self.with(day, |view| {
-            let bytes = self.folder.bytes(day);
-            let (count, late) = (view.count()?, view.late()?);
-            Ok(Segment { day: day.start(), count, bytes, sealed: view.state.parquet, late })
-        })?;
-        Ok(segment.filter(|segment| segment.count > 0))
+        Ok(self.with(day, |view| self.segment_of(view))?.flatten())
     }
-}
 
-/// Adds up what several places have of each symbol.
-pub(crate) fn add_symbols(all: &mut BTreeMap<Arc<str>, SymbolSummary>, more: Vec<SymbolSummary>) {
-    for symbol in more {
-        if let Some(known) = all.get_mut(&symbol.symbol) {
-            known.count += symbol.count;
-            known.first = known.first.min(symbol.first);
-            known.last = known.last.max(symbol.last);
-        } else {
-            all.insert(symbol.symbol.clone(), symbol);
-        }
+    fn segment_of(&self, view: &DayView<'_>) -> Result<Option<Segment>> {
+        let bytes = self.folder.bytes(view.day);
+        let (count, late) = (view.count()?, view.late()?);
+        let segment = Segment { day: view.day.start(), count, bytes, sealed: view.state.parquet, late, error: None };
+        Ok((count > 0).then_some(segment))
     }
 }

@@ -1,6 +1,6 @@
 //! What is found at the start: the files of each day, with what a process that was cut off left unfinished brought to an end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 use tallybook_core::{Error, ErrorKind, Result};
@@ -18,13 +18,13 @@ const OPERATION: &str = "opening the store";
 pub(crate) fn recover(folder: Folder, main: &Connection) -> Result<Days> {
     let error = |error| failed(OPERATION, error);
     let listed = listed(main).map_err(error)?;
-    let (mut days, mut left_out) = (BTreeMap::new(), BTreeSet::new());
+    let (mut days, mut left_out) = (BTreeMap::new(), BTreeMap::new());
     for (day, files) in folder.scan()? {
         let known = listed.get(&day).copied();
-        let found = if files.unreadable {
-            Found::Unusable
+        let found = if let Some(why) = files.unreadable.clone() {
+            Found::Unusable(why)
         } else if known.is_none() || files.log || (files.database && files.parquet) {
-            examine(&folder, day, files, known)?
+            examine(&folder, day, &files, known)?
         } else {
             let state = State { database: files.database, parquet: files.parquet };
             known.map_or(Found::Nothing, |revisions| Found::Day(state, revisions))
@@ -32,9 +32,9 @@ pub(crate) fn recover(folder: Folder, main: &Connection) -> Result<Days> {
         match found {
             Found::Day(state, revisions) => drop(days.insert(day, (state, revisions))),
             Found::Nothing => {}
-            Found::Unusable => {
-                tracing::error!(%day, "a day of ticks is left out until its files are mended; the others go on");
-                left_out.insert(day);
+            Found::Unusable(why) => {
+                tracing::error!(%day, %why, "a day of ticks is left out until its files are mended; the others go on");
+                left_out.insert(day, why);
             }
         }
     }
@@ -47,8 +47,8 @@ enum Found {
     Day(State, Revisions),
     /// Nothing of ours is left.
     Nothing,
-    /// One of them has to be mended by hand.
-    Unusable,
+    /// One of them has to be mended by hand, for this reason.
+    Unusable(String),
 }
 
 fn listed(main: &Connection) -> rusqlite::Result<BTreeMap<Day, Revisions>> {
@@ -61,7 +61,7 @@ fn listed(main: &Connection) -> rusqlite::Result<BTreeMap<Day, Revisions>> {
 }
 
 /// Opens the files of a day, so that of two truths one goes and a log is emptied.
-fn examine(folder: &Folder, day: Day, files: Files, known: Option<Revisions>) -> Result<Found> {
+fn examine(folder: &Folder, day: Day, files: &Files, known: Option<Revisions>) -> Result<Found> {
     let mut revisions: Vec<i64> = known.into_iter().flat_map(|known| [known.first, known.last]).collect();
     let sealed = if files.parquet { open_sealed(folder, day)? } else { None };
     let path = folder.database(day);
@@ -75,8 +75,7 @@ fn examine(folder: &Folder, day: Day, files: Files, known: Option<Revisions>) ->
             if !lasting {
                 return Err(error);
             }
-            tracing::error!(%error, "a file of ticks cannot be used");
-            return Ok(Found::Unusable);
+            return Ok(Found::Unusable(error.to_string()));
         }
     };
     let mut state = State { database: database.is_some(), parquet: sealed.is_some() };

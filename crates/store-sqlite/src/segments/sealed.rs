@@ -1,10 +1,13 @@
 //! The Parquet file of a sealed day.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::path::Path;
 
 use tallybook_core::{Error, Result, SymbolSummary, Tick, TickKey, TickQuery, TimeRange, Timestamp};
 use tallybook_formats::segment::{self, SegmentFile};
+
+use super::database::Refusal;
 
 /// The name in the file's metadata.
 const REVISION: &str = "revision";
@@ -17,7 +20,11 @@ pub(crate) struct Sealed {
 
 impl Sealed {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        Self::from_file(SegmentFile::open(path)?)
+        let file = SegmentFile::open(path).map_err(|error| {
+            let denied = Refusal::denied(path, OpenOptions::new().read(true));
+            denied.map_or(error, |denied| denied.into_error("opening a segment", path))
+        })?;
+        Self::from_file(file)
     }
 
     /// Writes sorted ticks, the last of which were added by the commit of `revision`, and puts them on disk.

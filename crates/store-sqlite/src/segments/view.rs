@@ -7,7 +7,6 @@ use tallybook_core::{Result, SymbolSummary, Tick, TickQuery};
 
 use super::day::Day;
 use super::days::State;
-use super::queries::add_symbols;
 use super::reader::{DayReader, Touched};
 use super::sealed::Sealed;
 
@@ -37,10 +36,10 @@ impl DayView<'_> {
     pub(crate) fn symbols(&self) -> Result<Vec<SymbolSummary>> {
         let mut all = BTreeMap::new();
         if let Some(sealed) = self.sealed {
-            add_symbols(&mut all, sealed.symbols().to_vec());
+            SymbolSummary::add_up(&mut all, sealed.symbols().to_vec());
         }
         if let Some(database) = self.database {
-            add_symbols(&mut all, database.symbols()?);
+            SymbolSummary::add_up(&mut all, database.symbols()?);
         }
         Ok(all.into_values().collect())
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
-use tallybook_core::{Batch, Counts, Error, ErrorKind, Result, Tick};
+use tallybook_core::{Batch, Counts, Result, Tick};
 use tallybook_sqlite::wal::WalLimits;
 
 use super::database::Refusal;
@@ -132,13 +132,7 @@ impl Writers {
 
     fn open_anew(&self, day: Day) -> Result<DayWriter> {
         let days = &self.days;
-        if days.is_left_out(day) {
-            let context = format!(
-                "a file of the ticks of {day} could not be used when the store was opened, as the log says; mend it or \
-                 move it away, then start again"
-            );
-            return Err(Error::new(ErrorKind::Unsupported, COMMITTING, context));
-        }
+        days.check(day, COMMITTING)?;
         let path = days.folder.database(day);
         days.folder.make_room_for(day).map_err(|error| {
             let what =

@@ -11,5 +11,6 @@ mod schema;
 mod seal;
 mod support;
 mod ticks;
+mod unusable;
 mod views;
 mod wal;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use tallybook_core::{DAY, TimeRange, Timestamp, Value};
+use tallybook_core::{DAY, StoreExt as _, TimeRange, Timestamp, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::Api;
@@ -43,12 +43,15 @@ pub(crate) struct SegmentItem {
     sealed: bool,
     /// Ticks that came after that: the next seal takes them in.
     late_ticks: u64,
+    /// Why it can be neither read nor written to until somebody mends it; nothing else is known of it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 impl From<tallybook_core::Segment> for SegmentItem {
     fn from(segment: tallybook_core::Segment) -> Self {
-        let tallybook_core::Segment { day, count, bytes, sealed, late } = segment;
-        Self { day, ticks: count, bytes, sealed, late_ticks: late }
+        let tallybook_core::Segment { day, count, bytes, sealed, late, error } = segment;
+        Self { day, ticks: count, bytes, sealed, late_ticks: late, error }
     }
 }
 
@@ -89,7 +92,7 @@ pub(crate) struct SymbolsFilter {
     to: Option<Timestamp>,
 }
 
-/// Symbols with their first and last tick and how many there are, in the whole UTC days that touch the range.
+/// Symbols with their first and last tick and how many there are, in the whole UTC days that touch the range and can be read.
 #[utoipa::path(get, operation_id = "list_symbols", path = "/api/v1/symbols", tag = "ticks", params(SymbolsFilter, Paging),
     responses((status = 200, body = List<SymbolItem>), Failures))]
 pub(crate) async fn list(
@@ -97,7 +100,7 @@ pub(crate) async fn list(
     params: ListParams<SymbolsFilter>,
 ) -> Result<Json<List<SymbolItem>>, ApiError> {
     let days = range::range(params.filter.from, params.filter.to)?;
-    let items = api.store.symbols(days).await?.into_iter().map(|summary| {
+    let items = api.store.readable_symbols(days).await?.into_iter().map(|summary| {
         let order = vec![Value::Text(summary.symbol.clone())];
         let tallybook_core::SymbolSummary { symbol, count, first, last } = summary;
         (order, SymbolItem { symbol, total: count, first, last })
@@ -106,7 +109,7 @@ pub(crate) async fn list(
     Ok(Json(page_of(&params.paging, descending, items.collect())?))
 }
 
-/// The days that have ticks.
+/// The days that have ticks, and those that cannot be used, with what is wrong.
 #[utoipa::path(get, operation_id = "list_tick_segments", path = "/api/v1/ticks/segments", tag = "ticks", params(Paging),
     responses((status = 200, body = List<SegmentItem>), Failures))]
 pub(crate) async fn segments(
