@@ -83,7 +83,8 @@ impl Segment {
 /// 2. The first tick with a key stays; a later one with the same key counts as duplicate and changes nothing.
 /// 3. `seal` and `unseal` change no answer of any other call. Cut off at any step, they leave each tick there once.
 /// 4. A day that cannot be used stops no other. What would need it is refused with an error that
-///    [`needs_mending`](crate::Error::needs_mending) and names it; `segments` lists it, and `changes` passes over it.
+///    [`needs_mending`](crate::Error::needs_mending) and names it; `segments` lists it. `changes` needs it only
+///    where it has ticks behind the cursor.
 #[async_trait]
 pub trait TickStore {
     /// A page of ticks.

@@ -46,9 +46,9 @@ struct Entry {
 }
 
 impl Entry {
-    /// One without files.
-    fn new(left_out: Option<String>) -> Self {
-        Self { state: RwLock::default(), revisions: Mutex::new(None), left_out }
+    /// One without files that can be used.
+    fn new(revisions: Option<Revisions>, left_out: Option<String>) -> Self {
+        Self { state: RwLock::default(), revisions: Mutex::new(revisions), left_out }
     }
 }
 
@@ -72,13 +72,13 @@ impl Days {
     pub(crate) fn new(
         folder: Folder,
         days: BTreeMap<Day, (State, Revisions)>,
-        left_out: BTreeMap<Day, String>,
+        left_out: BTreeMap<Day, (String, Option<Revisions>)>,
     ) -> Self {
         let known = days.into_iter().map(|(day, (state, revisions))| {
             let (state, revisions) = (RwLock::new(state), Mutex::new(Some(revisions)));
             (day, Arc::new(Entry { state, revisions, left_out: None }))
         });
-        let left_out = left_out.into_iter().map(|(day, why)| (day, Arc::new(Entry::new(Some(why)))));
+        let left_out = left_out.into_iter().map(|(day, (why, known))| (day, Arc::new(Entry::new(known, Some(why)))));
         Self {
             folder,
             entries: RwLock::new(known.chain(left_out).collect()),
@@ -142,7 +142,7 @@ impl Days {
     pub(crate) fn alone<T>(&self, day: Day, work: impl FnOnce(&mut State) -> T) -> T {
         let entry = {
             let mut days = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-            days.entry(day).or_insert_with(|| Arc::new(Entry::new(None))).clone()
+            days.entry(day).or_insert_with(|| Arc::new(Entry::new(None, None))).clone()
         };
         let mut state: RwLockWriteGuard<'_, State> = entry.state.write().unwrap_or_else(PoisonError::into_inner);
         // They would go on reading files that are no more, and keep their logs.

@@ -1,7 +1,7 @@
 //! Ticks in the order in which commits added them, for `changes`.
 //!
-//! Days are opened when their turn comes: one has nothing in front of the commit that began it. One that cannot be used is
-//! passed over.
+//! Days are opened when their turn comes: one has nothing in front of the commit that began it. Where one cannot be used, that is
+//! the answer: whoever went on behind it would never learn of its ticks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,15 +22,11 @@ pub(crate) fn ticks_behind(days: &Days, revision: i64) -> Result<u64> {
             _ => view.count_touched(revision + 1),
         };
         if days.revisions(day).is_none_or(|known| known.last > revision) {
-            count += usable(days, day, of_day)?.unwrap_or(0);
+            // Of a day that cannot be used nobody knows how many there are.
+            count += days.with_if_usable(day, of_day)?.unwrap_or(None).unwrap_or(0);
         }
     }
     Ok(count)
-}
-
-/// Reads a day, of which there is nothing while it needs mending.
-fn usable<T>(days: &Days, day: Day, work: impl FnOnce(&DayView<'_>) -> Result<T>) -> Result<Option<T>> {
-    Ok(days.with_if_usable(day, work)?.unwrap_or(None))
 }
 
 /// A tick's place in the order of changes. As text: `rev.ticks.day.time.seq.symbol`, the symbol last for it may hold points.
@@ -83,8 +79,11 @@ impl<'d> TickStream<'d> {
     /// What was added behind `after`, or else from the commit `from` on; up to the commit `to`.
     pub(crate) fn new(days: &'d Days, from: i64, to: i64, after: Option<TickPlace>) -> Self {
         let revisions = days.all().into_iter().filter_map(|day| Some((days.revisions(day)?, day)));
+        // A commit adds to its days in their order.
+        let passed =
+            |last: i64, day: Day| after.as_ref().is_some_and(|after| (last, day) < (after.revision, after.day));
         let mut waiting: Vec<(i64, Day)> = revisions
-            .filter(|(revisions, _)| revisions.last >= from)
+            .filter(|(revisions, day)| revisions.last >= from && !passed(revisions.last, *day))
             .map(|(revisions, day)| (revisions.first, day))
             .collect();
         waiting.sort_unstable_by(|one, other| other.cmp(one));
@@ -100,7 +99,7 @@ impl<'d> TickStream<'d> {
                 return Ok(next);
             }
             self.waiting.pop();
-            let found = usable(self.days, day, |view| view.touched(self.from))?.unwrap_or_default();
+            let found = self.days.with(day, |view| view.touched(self.from))?.unwrap_or_default();
             let behind = |touched: &Touched| self.after.as_ref().is_none_or(|after| after.cmp(touched).is_ge());
             self.touched.extend(found.into_iter().filter(|touched| touched.revision <= self.to && behind(touched)));
         }
@@ -116,7 +115,7 @@ impl<'d> TickStream<'d> {
             newest_first: false,
             limit,
         };
-        let mut found = usable(self.days, touched.day, |view| view.ticks(&query))?.unwrap_or_default();
+        let mut found = self.days.with(touched.day, |view| view.ticks(&query))?.unwrap_or_default();
         let Touched { revision, day, symbol, .. } = touched.clone();
         let last = found.last().map(|tick| TickPlace { revision, day, symbol, key: tick.key() });
         if found.len() >= limit {

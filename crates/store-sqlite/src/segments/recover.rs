@@ -34,11 +34,11 @@ pub(crate) fn recover(folder: Folder, main: &Connection) -> Result<Days> {
             Found::Nothing => {}
             Found::Unusable(why) => {
                 tracing::error!(%day, %why, "a day of ticks is left out until its files are mended; the others go on");
-                left_out.insert(day, why);
+                left_out.insert(day, (why, known));
             }
         }
     }
-    write_down(main, &listed, &days).map_err(error)?;
+    write_down(main, &listed, &days, |day| left_out.contains_key(day)).map_err(error)?;
     Ok(Days::new(folder, days, left_out))
 }
 
@@ -166,9 +166,10 @@ fn write_down(
     main: &Connection,
     listed: &BTreeMap<Day, Revisions>,
     days: &BTreeMap<Day, (State, Revisions)>,
+    is_left_out: impl Fn(&Day) -> bool,
 ) -> rusqlite::Result<()> {
     let transaction = main.unchecked_transaction()?;
-    for day in listed.keys().filter(|day| !days.contains_key(day)) {
+    for day in listed.keys().filter(|day| !days.contains_key(day) && !is_left_out(day)) {
         transaction.execute("DELETE FROM segment WHERE day = ?", [day.start().0])?;
     }
     for (day, (_, revisions)) in days.iter().filter(|(day, (_, revisions))| listed.get(day) != Some(revisions)) {
