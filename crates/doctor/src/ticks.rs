@@ -60,7 +60,7 @@ fn gaps(days: &BTreeSet<Timestamp>, report: &mut Report) {
         }
         day = Timestamp(day.0 + DAY);
     }
-    let said = format!("{} days from {} to {}", days.len(), shown(*first), shown(*last));
+    let said = format!("{}, from {} to {}", days.len(), shown(*first), shown(*last));
     if missing.is_empty() {
         return report.ok("days of ticks", said);
     }
