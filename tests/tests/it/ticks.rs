@@ -321,6 +321,8 @@ async fn a_day_that_cannot_be_opened_stops_no_other_and_its_ticks_are_dead_lette
     assert_eq!(server.list("symbols").await?[0]["total"], BATCH);
     let unread = server.get("/api/v1/ticks?symbol=PAIR0").await?;
     assert!(unread.status == 500 && unread.text().contains("ticks of 2026-03-01"), "{}", unread.text());
+    let exported = setup.run(&["export", "ticks"]).await?;
+    assert!(exported.code == Some(1) && exported.err.contains("ticks_2026-03-01.db"), "{}", exported.err);
     server.stop().await?;
 
     std::fs::rename(&away, &day)?;

@@ -196,7 +196,11 @@ impl Options {
     }
 
     /// Writes everything into one file, name by name.
-    async fn file<R: Kept>(&self, reached: &Reached, mut writer: FileWriter<R>, range: TimeRange) -> Result<Report> {
+    async fn file<R: Days>(&self, reached: &Reached, mut writer: FileWriter<R>, range: TimeRange) -> Result<Report> {
+        // Names are listed of the days that can be read.
+        if let Some(error) = R::days(reached, range).await?.into_iter().find_map(|day| day.error) {
+            bail!("{error}");
+        }
         let names = self.names::<R>(reached, range).await?;
         let bar = record_bar(names.iter().map(|name| name.count).sum(), "exporting");
         for Name { name, .. } in &names {
