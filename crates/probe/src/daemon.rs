@@ -54,6 +54,8 @@ pub struct TargetState {
 pub struct Daemon {
     probe: Arc<Probe>,
     sink: Arc<Sink>,
+    /// The slots of probes count from here.
+    started: Instant,
     targets: Mutex<HashMap<String, Running>>,
 }
 
@@ -86,7 +88,7 @@ impl Daemon {
         probe: impl Fn(Target, Duration) -> Pin<Box<dyn Future<Output = Ping> + Send>> + Send + Sync + 'static,
         sink: impl Fn(Ping) + Send + Sync + 'static,
     ) -> Self {
-        Self { probe: Arc::new(probe), sink: Arc::new(sink), targets: Mutex::default() }
+        Self { probe: Arc::new(probe), sink: Arc::new(sink), started: Instant::now(), targets: Mutex::default() }
     }
 
     /// Adds a target, or changes the one with this id; one that stays as it is goes on undisturbed. Ask [`Prober::check`]
@@ -105,9 +107,10 @@ impl Daemon {
         }
         let id = config.id.clone();
         let enabled = config.enabled;
+        let first = self.started + pace::slot(self.started.elapsed() + pace::first_pause(&id, config.interval));
         let state = TargetState { config, last: None, consecutive_failures: 0, next_at: None };
         let state = Arc::new(Mutex::new(state));
-        let run = || tokio::spawn(run(state.clone(), self.probe.clone(), self.sink.clone())).abort_handle();
+        let run = || tokio::spawn(run(first, state.clone(), self.probe.clone(), self.sink.clone())).abort_handle();
         let task = enabled.then(run);
         targets.insert(id, Running { state, task });
         Ok(())
@@ -148,11 +151,10 @@ fn check(config: &TargetConfig) -> Result<(), ProbeError> {
     Ok(())
 }
 
-/// Probes one target until the task is aborted.
-async fn run(state: Arc<Mutex<TargetState>>, probe: Arc<Probe>, sink: Arc<Sink>) {
-    let TargetConfig { id, target, interval, timeout, enabled: _ } = locked(&state).config.clone();
+/// Probes one target, from the moment `next` on, until the task is aborted.
+async fn run(mut next: Instant, state: Arc<Mutex<TargetState>>, probe: Arc<Probe>, sink: Arc<Sink>) {
+    let TargetConfig { id: _, target, interval, timeout, enabled: _ } = locked(&state).config.clone();
     let mut series = Series::default();
-    let mut next = Instant::now() + pace::first_pause(&id, interval);
     loop {
         locked(&state).next_at = Some(on_the_wall(next));
         sleep_until(next).await;

@@ -14,6 +14,15 @@ pub(crate) fn first_pause(id: &str, interval: Duration) -> Duration {
     interval.mul_f64(hasher.finish() as f64 / u64::MAX as f64)
 }
 
+/// Probes go out at multiples of this: those of many targets share one wake-up of the process, and so do their answers.
+const SLOT: Duration = Duration::from_millis(5);
+
+/// The next slot at or after a moment; both count from the same beginning.
+pub(crate) fn slot(moment: Duration) -> Duration {
+    let slot = SLOT.as_nanos();
+    Duration::from_nanos(u64::try_from(moment.as_nanos().div_ceil(slot) * slot).unwrap_or(u64::MAX))
+}
+
 /// The pause after so many failures in a row: it doubles with each from the interval on.
 pub(crate) fn pause(interval: Duration, failures: u64) -> Duration {
     let doublings = u32::try_from(failures).unwrap_or(u32::MAX);
@@ -31,6 +40,12 @@ mod tests {
         assert_eq!(seconds, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(pause(Duration::from_secs(1), u64::MAX), MAX_PAUSE);
         assert_eq!(pause(Duration::from_secs(3_600), 5), Duration::from_secs(3_600));
+    }
+
+    #[test]
+    fn probes_wait_for_the_next_slot_and_no_longer() {
+        let slots = [0, 1, 4_999, 5_000, 5_001].map(|micros| slot(Duration::from_micros(micros)).as_millis());
+        assert_eq!(slots, [0, 5, 5, 5, 10]);
     }
 
     #[test]
