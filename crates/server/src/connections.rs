@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
@@ -13,8 +14,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tower::Service as _;
 
 use crate::Limits;
+use crate::lingering::{Lingering, Patience};
 
 /// The pause after an accept failed for want of file handles or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -107,9 +110,11 @@ impl Connection {
             },
             () = stop.cancelled() => return,
         }
-        let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
+        let io = TokioIo::new(stream);
         let served = match protocol {
             Protocol::Http1 => {
+                let patience = Patience { limit: limits.body_read_timeout, stop };
+                let service = service_fn(move |request| router.clone().call(Lingering::request(request, &patience)));
                 let connection = hyper::server::conn::http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(limits.header_read_timeout)
@@ -124,7 +129,7 @@ impl Connection {
                     .max_concurrent_streams(limits.max_concurrent_streams)
                     .keep_alive_interval(PING_INTERVAL)
                     .keep_alive_timeout(PING_TIMEOUT)
-                    .serve_connection(io, service);
+                    .serve_connection(io, TowerToHyperService::new(router));
                 pin!(watcher.watch(connection)).await
             }
         };

@@ -13,6 +13,7 @@ mod counters;
 mod databases;
 mod doctor;
 mod executions;
+mod lingering;
 mod options;
 mod otlp;
 mod ping_targets;

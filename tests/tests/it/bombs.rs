@@ -61,17 +61,10 @@ async fn a_kilobyte_of_nested_gzip_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_too_large_before_it_is_read() -> Result<()> {
+async fn a_body_over_the_limit_is_too_large_and_is_not_kept() -> Result<()> {
     let setup = Setup::new()?.with("USE_DB", "memory").with("OTLP_MAX_BODY", "1MiB");
     let server = setup.start().await?;
-    // A client that still writes when the connection closes may not come to read the answer.
-    let mut answer = server.post(Signal::Logs, Encoding::Protobuf, None, vec![0; 2 * MIB]).await;
-    for _ in 0..5 {
-        if answer.is_err() {
-            answer = server.post(Signal::Logs, Encoding::Protobuf, None, vec![0; 2 * MIB]).await;
-        }
-    }
-    let answer = answer?;
+    let answer = server.post(Signal::Logs, Encoding::Protobuf, None, vec![0; 2 * MIB]).await?;
     assert_eq!(answer.status, 413, "{}", answer.text());
     let code = server.call(Signal::Logs, None, &vec![0; 2 * MIB]).await?.grpc_code()?;
     assert!([8, 11].contains(&code), "{code}");

@@ -249,6 +249,36 @@ async fn who_sends_too_slowly_is_let_go() {
 }
 
 #[tokio::test]
+async fn who_sends_everything_before_reading_gets_the_answer_to_what_is_refused() {
+    let limits = Limits { max_request_bytes: 1 << 20, ..Limits::default() };
+    let server = Setup::new().limits(limits).token("secret").start().await;
+    let body = vec![b'0'; 16 << 20];
+    let length = format!("content-length: {}\r\n", body.len());
+    let (authorized, json) = ("authorization: Bearer secret\r\n", "content-type: application/json\r\n");
+    let (otlp, api) = (server.addresses.otlp_http, server.addresses.api);
+    let refused = [
+        (otlp, "/v1/logs", format!("{authorized}{json}{length}"), "413"),
+        (otlp, "/v1/logs", format!("{json}{length}"), "401"),
+        (otlp, "/v1/none", format!("{authorized}{length}"), "404"),
+        (api, "/api/v1/ticks", format!("{authorized}{json}{length}"), "413"),
+        (api, "/api/v1/ticks", format!("{json}{length}"), "401"),
+    ];
+    for (address, path, headers, status) in refused {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let sent = timeout(PATIENCE, stream.write_all(&body)).await.expect("the server reads on");
+        sent.unwrap_or_else(|error| panic!("{path} {status}: {error}"));
+        // The connection is good for the next request, whose answer is the last.
+        let next = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(next).await.unwrap();
+        let answers = read_all(&mut stream).await;
+        assert!(answers.starts_with(&format!("HTTP/1.1 {status}")), "{path} {status}: {answers}");
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{path} {status}: {answers}");
+    }
+}
+
+#[tokio::test]
 async fn connections_past_the_limit_wait_for_their_turn() {
     let limits = Limits { max_connections: 1, ..Limits::default() };
     let server = Setup::new().limits(limits).start().await;
