@@ -6,6 +6,9 @@ use std::time::Duration;
 /// The longest pause between two probes of a target that does not answer, unless its interval is longer.
 pub const MAX_PAUSE: Duration = Duration::from_secs(300);
 
+/// Probes go out at multiples of this: those of many targets share one wake-up of the process, and so do their answers.
+const SLOT: Duration = Duration::from_millis(5);
+
 /// The wait before the first probe: a part of the interval that depends on the id alone, so that many targets spread
 /// over the interval, in the same way after every restart.
 pub(crate) fn first_pause(id: &str, interval: Duration) -> Duration {
@@ -13,9 +16,6 @@ pub(crate) fn first_pause(id: &str, interval: Duration) -> Duration {
     id.hash(&mut hasher);
     interval.mul_f64(hasher.finish() as f64 / u64::MAX as f64)
 }
-
-/// Probes go out at multiples of this: those of many targets share one wake-up of the process, and so do their answers.
-const SLOT: Duration = Duration::from_millis(5);
 
 /// The next slot at or after a moment; both count from the same beginning.
 pub(crate) fn slot(moment: Duration) -> Duration {
