@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,11 +34,6 @@ pub fn binary() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A loopback address that was free a moment ago.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
 impl Server {
     /// Starts a server on `data_dir` with its default settings (and what `USE_DB` says) and waits until it is ready; gives it
     /// and the time from start to ready.
@@ -46,7 +41,7 @@ impl Server {
     /// # Errors
     /// When it does not become ready within a minute.
     pub fn start(data_dir: &Path) -> Result<(Self, Duration)> {
-        let (grpc, otlp_http, api) = (free_address()?, free_address()?, free_address()?);
+        let [grpc, otlp_http, api] = tallybook_testing::free_addresses()?;
         let started = Instant::now();
         let child = Command::new(binary()?)
             .arg("serve")

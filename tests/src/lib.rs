@@ -2,10 +2,8 @@
 //! clients do, and hurts it as the world does.
 
 pub mod answer;
-pub mod clickhouse;
 pub mod clock;
 pub mod command;
-pub mod disk;
 pub mod jobs;
 pub mod load;
 pub mod otlp;

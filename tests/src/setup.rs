@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -175,16 +175,9 @@ pub struct Addresses {
 
 impl Addresses {
     fn free() -> Result<Self> {
-        // Held together, so that they differ.
-        let listeners = [listen()?, listen()?, listen()?];
-        let [otlp_grpc, otlp_http, api] =
-            [listeners[0].local_addr()?, listeners[1].local_addr()?, listeners[2].local_addr()?];
+        let [otlp_grpc, otlp_http, api] = tallybook_testing::free_addresses()?;
         Ok(Self { otlp_grpc, otlp_http, api })
     }
-}
-
-fn listen() -> Result<TcpListener> {
-    TcpListener::bind("127.0.0.1:0").context("no free port on loopback")
 }
 
 impl Refusal {

@@ -4,8 +4,9 @@ use std::{env, ffi::OsString};
 
 use anyhow::{Result, bail};
 use cargo_metadata::Metadata;
+use tallybook_testing::{ClickHouse, Postgres};
 
-use crate::{checkout::Checkout, clickhouse, command::run as run_command, duckdb, postgres::Cluster};
+use crate::{checkout::Checkout, command::run as run_command, duckdb};
 
 const PACKAGE: &str = "tallybook-benches";
 /// The benchmarks that need a PostgreSQL.
@@ -35,12 +36,12 @@ pub(crate) fn run(checkout: &Checkout, words: &[OsString]) -> Result<()> {
     benchmark.args(args).env("TALLYBOOK_BIN", checkout.server("release"));
     // Compared with PostgreSQL as it comes, unless a database is named.
     let needs_one = WITH_POSTGRES.contains(&name.as_str()) && env::var_os(DATABASE_URL).is_none();
-    let cluster = if needs_one { Some(Cluster::start(&[])?) } else { None };
+    let cluster = if needs_one { Some(Postgres::start(&[])?) } else { None };
     if let Some(cluster) = &cluster {
         benchmark.env(DATABASE_URL, format!("{}/postgres?sslmode=disable", cluster.url()));
     }
     let server =
-        if name == MIRROR && env::var_os(MIRROR_URL).is_none() { Some(clickhouse::Server::start()?) } else { None };
+        if name == MIRROR && env::var_os(MIRROR_URL).is_none() { Some(ClickHouse::start(None)?) } else { None };
     if let Some(server) = &server {
         benchmark.env(MIRROR_URL, format!("{}/bench", server.url()));
     }

@@ -9,12 +9,10 @@ use crate::checkout::Checkout;
 
 mod bench;
 mod checkout;
-mod clickhouse;
 mod command;
 mod counts;
 mod duckdb;
 mod migrations;
-mod postgres;
 mod report;
 mod setup;
 mod steps;

@@ -10,12 +10,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use fs4::fs_std::FileExt;
+use tallybook_testing::{ClickHouse, Postgres, is_root};
 
 use crate::{
     checkout::Checkout,
-    clickhouse,
     command::{self, succeeds},
-    postgres,
 };
 
 /// Fails unless this is a Python that can make virtual environments and that the packages support.
@@ -65,10 +64,10 @@ fn missing_packages() -> Vec<&'static str> {
     if !succeeds(Command::new("faketime").arg("--version")) {
         missing.push("faketime");
     }
-    if clickhouse::program().is_none() {
+    if ClickHouse::program().is_none() {
         missing.push("clickhouse-server");
     }
-    if postgres::programs().is_none() {
+    if Postgres::programs().is_none() {
         missing.push("postgresql");
     }
     if !succeeds(Command::new("node").args(["-e", NODE_PROBE])) {
@@ -81,7 +80,7 @@ fn missing_packages() -> Vec<&'static str> {
 }
 
 fn install(packages: &[&str]) -> Result<()> {
-    if !postgres::is_root() || !succeeds(Command::new("apt-get").arg("--version")) {
+    if !is_root() || !succeeds(Command::new("apt-get").arg("--version")) {
         bail!("the tests need {0}; install them first, on Debian with: sudo apt-get install {0}", packages.join(" "));
     }
     talk(Command::new("apt-get").args(["update", "--quiet"]))?;

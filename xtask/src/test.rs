@@ -3,17 +3,19 @@
 use std::{process::Command, time::Instant};
 
 use anyhow::Result;
+use tallybook_testing::{ClickHouse, Postgres};
 
 use crate::{
     checkout::Checkout,
-    clickhouse, command,
+    command,
     counts::{Counts, Reader},
-    duckdb, migrations,
-    postgres::{self, Cluster},
-    report, setup,
+    duckdb, migrations, report, setup,
     steps::{Outcome, Step, walk},
     tidy,
 };
+
+/// What the tests do with PostgreSQL is thrown away, so nothing is worth an fsync; and there are many small databases at a time.
+const THROWN_AWAY: &[&str] = &["fsync=off", "full_page_writes=off", "max_connections=300"];
 
 /// Cheap steps come first: a wrong space is not worth the wait for a build.
 const STEPS: &[Step<Checkout>] = &[
@@ -70,11 +72,10 @@ fn tests(checkout: &Checkout, counts: &mut Counts) -> Result<()> {
     let arguments = ["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"];
     let mut command = checkout.cargo(arguments);
     command.args(duckdb::features(checkout)).envs(checkout.test_environment()?);
-    let cluster = Cluster::start(postgres::THROWN_AWAY)?;
+    let cluster = Postgres::start(THROWN_AWAY)?;
     command.env("TALLYBOOK_POSTGRES_URL", cluster.url());
     command.env("TALLYBOOK_POSTGRES_CA", cluster.authority());
-    command.env("TALLYBOOK_POSTGRES_PROGRAMS", cluster.programs());
-    let mirror = clickhouse::Server::start()?;
+    let mirror = ClickHouse::start(None)?;
     command.env("TALLYBOOK_CLICKHOUSE_URL", mirror.url());
     counted(&mut command, counts)
 }

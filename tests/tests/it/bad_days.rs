@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use tallybook_tests::disk::SmallDisk;
+use tallybook_testing::SmallDisk;
 use tallybook_tests::jobs::{Jobs, Recorded, until};
 use tallybook_tests::setup::Setup;
 use tallybook_tests::tools::{check_integrity, sqlite3};

@@ -4,8 +4,8 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use tallybook_testing::SmallDisk;
 use tallybook_tests::answer::Answer;
-use tallybook_tests::disk::SmallDisk;
 use tallybook_tests::jobs::{Jobs, Recorded, until};
 use tallybook_tests::server::Server;
 use tallybook_tests::setup::Setup;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use tallybook_tests::disk::SmallDisk;
+use tallybook_testing::SmallDisk;
 use tallybook_tests::load::Load;
 use tallybook_tests::otlp::{log, logs, span, text, traces};
 use tallybook_tests::server::Server;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use tallybook_tests::disk::SmallDisk;
+use tallybook_testing::SmallDisk;
 use tallybook_tests::otlp::{log, logs};
 use tallybook_tests::server::Client;
 use tallybook_tests::setup::Setup;

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use tallybook_tests::clickhouse::ClickHouse;
-use tallybook_tests::disk::SmallDisk;
+use tallybook_testing::{ClickHouse, SmallDisk};
 use tallybook_tests::jobs::until;
 use tallybook_tests::load::Load;
 use tallybook_tests::otlp::{log, logs};
@@ -106,7 +105,7 @@ async fn a_server_killed_while_it_is_followed_loses_and_doubles_nothing_in_the_m
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirror_whose_disk_is_full_disturbs_nobody_and_catches_up_with_nothing_doubled() -> Result<()> {
     let disk = SmallDisk::new(DISK_MIB)?;
-    let clickhouse = ClickHouse::start(disk.path()).await?;
+    let clickhouse = ClickHouse::start(Some(disk.path()))?;
     let setup = Setup::new()?.with("MIRROR_URL", &clickhouse.url());
     let server = setup.start().await?;
     // Where a little room is left, a part of a page is kept, and kept again with each attempt.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use tallybook_testing::Postgres;
 use tallybook_tests::jobs::{Jobs, until};
 use tallybook_tests::load::{Load, Tally};
 use tallybook_tests::otlp::{gauge, log, logs, metrics, text};
-use tallybook_tests::postgres::{Cluster, Database};
+use tallybook_tests::postgres::{Database, psql};
 use tallybook_tests::server::{Client, Server};
 use tallybook_tests::setup::Setup;
 
@@ -147,9 +148,9 @@ fn wide_load(client: &Client) -> Load {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_postgresql_loses_nothing_that_was_acknowledged() -> Result<()> {
-    let cluster = Cluster::start()?;
+    let cluster = Postgres::start(&[])?;
     // Nobody is asked for a password there; it must not be told nevertheless.
-    let url = cluster.url().replace("postgres@", "postgres:hunter2@");
+    let url = format!("{}/postgres", cluster.url()).replace("postgres@", "postgres:hunter2@");
     let setup = on(&url)?.with("QUEUE_MAX_WAIT", "500ms").with("MAX_METRICS_PER_SERVICE", "1000000");
     let server = setup.start().await?;
     let load = wide_load(&server);
@@ -181,7 +182,7 @@ async fn an_outage_of_postgresql_loses_nothing_that_was_acknowledged() -> Result
     }
     // The queues of ticks and executions, which are of the same kind, take more than is sent here.
     assert!(families[&Kind::Pings].put_off > 0, "nobody was told to retry: {:?}", families[&Kind::Pings]);
-    families::check(|sql| cluster.ask(sql), &families, FAMILY_BATCH)?;
+    families::check(|sql| psql(&url, sql), &families, FAMILY_BATCH)?;
     assert_eq!(server.get("/api/v1/ready").await?.status, 200);
     let known = server.list("services").await?[0]["metric_points"].as_u64().context("a count")?;
     assert!(known >= tally.acknowledged && known <= tally.acknowledged + tally.unclear, "{known} known, {tally:?}");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use flate2::{Compression, write::GzEncoder};
-use tallybook_tests::disk::SmallDisk;
+use tallybook_testing::SmallDisk;
 use tallybook_tests::server::Client;
 use tallybook_tests::setup::Setup;
 use tallybook_tests::tools::{check_integrity, run, tallybook};
