@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tallybook_core::{Cursor, Row, Store, TABLES, Table, Tick, TickKey, Value};
+use tallybook_core::{Cursor, Row, Store, TABLES, Tick, TickKey, Value};
 
 use crate::support::Contents;
 
@@ -39,7 +39,7 @@ impl Follower {
         for change in page.changes {
             assert!(change.revision >= self.last_revision, "revision {} after {}", change.revision, self.last_revision);
             self.last_revision = change.revision;
-            let at = table_index(change.table);
+            let at = change.table.place("following a store").expect("a change is of a table there is");
             let key = change.row[..change.table.key_len()].to_vec();
             assert!(keys.insert((at, key.clone())), "`{}` {key:?} twice in one page", change.table.name);
             self.tables[at].insert(key, change.row);
@@ -80,8 +80,4 @@ impl Follower {
             ticks: stored.ticks.iter().filter_map(tick).collect(),
         }
     }
-}
-
-fn table_index(table: &Table) -> usize {
-    TABLES.iter().position(|known| known.name == table.name).expect("a change is of a table there is")
 }

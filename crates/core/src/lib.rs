@@ -46,7 +46,7 @@ pub use query::{Condition, Page, Position, Query, RowPage, Sort};
 pub use sketch::{HASH_SEED, Sketch, hash_bytes};
 pub use store::{Info, Store, StoreExt};
 pub use table::{
-    Column, ColumnType, Fields, Json, MAX_KEY_BYTES, Record, Row, Rule, Rules, TABLES, Table, Value, table,
+    Class, Column, ColumnType, Fields, Json, MAX_KEY_BYTES, Record, Row, Rule, Rules, TABLES, Table, Value, table,
 };
 pub use tick::{
     Bar, Bars, Gap, Price, Quality, QualityCheck, Segment, SymbolSummary, Tick, TickFlags, TickKey, TickQuery,

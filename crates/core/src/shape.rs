@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::{Column, ColumnType, TABLES, Table};
+use crate::{Column, ColumnType, Result, TABLES, Table};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +93,11 @@ impl Shape {
     }
 
     /// The form of a described table.
-    pub fn of(table: &Table) -> Option<&'static Self> {
-        DESCRIBED.iter().find(|shape| shape.name == table.name)
+    ///
+    /// # Errors
+    /// `Invalid` when there is no such table.
+    pub fn of(operation: &'static str, table: &Table) -> Result<&'static Self> {
+        Ok(&DESCRIBED[table.place(operation)?])
     }
 
     fn describe(table: &'static Table) -> Self {

@@ -215,9 +215,7 @@ impl ClickHouseMirror {
     async fn insert_page(&self, changes: &[Change], ticks: &[Tick]) -> Result<(), Failed> {
         let mut tables: BTreeMap<&str, (&'static Shape, Vec<u8>)> = BTreeMap::new();
         for Change { table, revision, row } in changes {
-            let shape = Shape::of(table).ok_or_else(|| {
-                Error::new(ErrorKind::Internal, FOLLOWING, format!("there is no table `{}`", table.name))
-            })?;
+            let shape = Shape::of(FOLLOWING, table)?;
             let (_, bytes) = tables.entry(shape.name).or_insert_with(|| (shape, Vec::new()));
             row_binary::add_row(bytes, &shape.fields, row, *revision);
         }

@@ -4,9 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clickhouse::query::Query;
 use tallybook_core::shape::Shape;
-use tallybook_core::{
-    Error, ErrorKind, Readback, Result, Row, SymbolSummary, Table, Tick, TickKey, TickQuery, Timestamp, Value,
-};
+use tallybook_core::{Readback, Result, Row, SymbolSummary, Table, Tick, TickKey, TickQuery, Timestamp, Value};
 
 use crate::ClickHouseMirror;
 use crate::error::failed;
@@ -36,8 +34,7 @@ impl ClickHouseMirror {
 #[async_trait]
 impl Readback for ClickHouseMirror {
     async fn read_rows(&self, table: &'static Table, after: Option<&[Value]>, limit: usize) -> Result<Vec<Row>> {
-        let shape = Shape::of(table)
-            .ok_or_else(|| Error::new(ErrorKind::Internal, READING, format!("there is no table `{}`", table.name)))?;
+        let shape = Shape::of(READING, table)?;
         let key = list(shape.key());
         let behind =
             after.map_or_else(String::new, |after| format!("WHERE ({key}) > ({})", vec!["?"; after.len()].join(", ")));

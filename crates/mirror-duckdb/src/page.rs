@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use duckdb::types::{ToSqlOutput, ValueRef};
 use duckdb::{Appender, Connection, ToSql, appender_params_from_iter};
 use tallybook_core::shape::{Kind, REVISION, Shape};
-use tallybook_core::{Change, Changes, DAY, Decimal, Error, ErrorKind, Result, Tick, Value};
+use tallybook_core::{Change, Changes, DAY, Decimal, Result, Tick, Value};
 
 use crate::error::failed;
 use crate::mirror::FOLLOWING;
@@ -18,9 +18,7 @@ const STAGE: &str = "mirror_page";
 pub(crate) fn keep(connection: &Connection, page: &Changes) -> Result<()> {
     let mut tables: BTreeMap<&str, (&'static Shape, Vec<&Change>)> = BTreeMap::new();
     for change in &page.changes {
-        let shape = Shape::of(change.table).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, FOLLOWING, format!("there is no table `{}`", change.table.name))
-        })?;
+        let shape = Shape::of(FOLLOWING, change.table)?;
         tables.entry(shape.name).or_insert_with(|| (shape, Vec::new())).1.push(change);
     }
     for (shape, changes) in tables.into_values() {

@@ -7,8 +7,8 @@ use duckdb::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use duckdb::{Connection, ToSql, params_from_iter};
 use tallybook_core::shape::Shape;
 use tallybook_core::{
-    ColumnType, Decimal, Error, ErrorKind, Readback, Result, Row, SymbolSummary, Table, Tick, TickFlags, TickKey,
-    TickQuery, Timestamp, Value,
+    ColumnType, Decimal, Error, Readback, Result, Row, SymbolSummary, Table, Tick, TickFlags, TickKey, TickQuery,
+    Timestamp, Value,
 };
 
 use crate::DuckDbMirror;
@@ -93,8 +93,7 @@ fn read_rows(
     after: Option<&[Value]>,
     limit: usize,
 ) -> Result<Vec<Row>> {
-    let shape = Shape::of(table)
-        .ok_or_else(|| Error::new(ErrorKind::Internal, READING, format!("there is no table `{}`", table.name)))?;
+    let shape = Shape::of(READING, table)?;
     let key = list(shape.key());
     let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     for value in after.into_iter().flatten() {

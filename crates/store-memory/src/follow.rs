@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tallybook_core::{Change, Changes, Cursor, Follower, Following, Result, Store as _, StoreId};
 
 use crate::state::{State, Touched};
-use crate::{FOLLOWING, MemoryStore, index_of};
+use crate::{FOLLOWING, MemoryStore};
 
 #[async_trait]
 impl Follower for MemoryStore {
@@ -20,7 +20,7 @@ impl Follower for MemoryStore {
         let Changes { changes, ticks, next, more: _ } = page;
         let mut rows = Vec::with_capacity(changes.len());
         for Change { table, revision: _, row } in changes {
-            rows.push((index_of(FOLLOWING, table)?, row));
+            rows.push((table.place(FOLLOWING)?, row));
         }
         self.write(FOLLOWING, |state| {
             Following::check(&resume(state, self.id, primary)?, from)?;

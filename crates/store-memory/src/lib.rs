@@ -16,7 +16,7 @@ use tallybook_core::{
     StoreId, SymbolSummary, Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
 
-use crate::state::{Page, State, table_index};
+use crate::state::{Page, State};
 
 const FOLLOWING: &str = "following changes";
 
@@ -59,10 +59,6 @@ fn poisoned(operation: &'static str) -> Error {
     Error::new(ErrorKind::Internal, operation, "an earlier write panicked; restart the process")
 }
 
-fn index_of(operation: &'static str, table: &Table) -> Result<usize> {
-    table_index(table).ok_or_else(|| Error::invalid(operation, format!("there is no table `{}`", table.name)))
-}
-
 /// The place in the list of changes that a cursor names.
 fn place(cursor: &Cursor) -> Result<u64> {
     match cursor.0.as_ref() {
@@ -98,7 +94,7 @@ impl Store for MemoryStore {
         // Sorted and merged among themselves before the lock is taken.
         let mut tables = Vec::new();
         batch.records.for_each_table(|table, rows| {
-            tables.push((index_of(operation, table)?, rows));
+            tables.push((table.place(operation)?, rows));
             Ok::<_, Error>(())
         })?;
         self.write(operation, |state| state.apply(batch.id, tables, &batch.records))
@@ -106,7 +102,7 @@ impl Store for MemoryStore {
 
     async fn select(&self, table: &'static Table, query: &Query) -> Result<RowPage> {
         let operation = "reading a list";
-        let at = index_of(operation, table)?;
+        let at = table.place(operation)?;
         self.read(operation, |state| query.apply(table, state.rows(at)))
     }
 
@@ -130,7 +126,7 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<u64> {
         let operation = "pruning a table";
-        let at = index_of(operation, table)?;
+        let at = table.place(operation)?;
         let mut query = Query { conditions: conditions.to_vec(), ..Query::new(limit) };
         query.check(table)?;
         // Found under the read lock: the scan is long, the removal is not.

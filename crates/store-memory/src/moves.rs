@@ -1,18 +1,21 @@
 //! A log template that became more general takes over the rows of the one it was.
 
-use tallybook_core::{Record, Template, TemplateBucket, TemplateMove, Value};
+use tallybook_core::{Record, Result, Template, TemplateBucket, TemplateMove, Value};
 
-use crate::state::{State, Touched, table_index};
+use crate::state::{State, Touched};
+
+const MOVING: &str = "moving a template";
 
 impl State {
-    pub(crate) fn move_template(&mut self, step: &TemplateMove, touched: &mut Touched) {
+    pub(crate) fn move_template(&mut self, step: &TemplateMove, touched: &mut Touched) -> Result<()> {
         if step.from == step.to {
-            return;
+            return Ok(());
         }
         // Both keys end with service, severity and template; a bucket's begins with its window.
         let from = [step.service.as_ref().into(), step.severity.as_str().into(), step.from.as_ref().into()];
         for table in [Template::TABLE, TemplateBucket::TABLE] {
-            let (Some(at), Some(count)) = (table_index(table), table.position("count")) else { continue };
+            let Some(count) = table.position("count") else { continue };
+            let at = table.place(MOVING)?;
             let text = table.key_len() - 1;
             for mut key in self.beginnings(at, table.key_len() - from.len()) {
                 key.extend(from.iter().cloned());
@@ -26,5 +29,6 @@ impl State {
                 self.fold(at, moved, touched);
             }
         }
+        Ok(())
     }
 }

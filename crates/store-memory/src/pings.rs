@@ -1,13 +1,15 @@
 //! Pings, as [`PingPlan`] says.
 
-use tallybook_core::{Counts, Error, ErrorKind, Ping, PingBucket, PingPlan, Record, Result, Value};
+use tallybook_core::{Counts, Ping, PingBucket, PingPlan, Record, Result, Value};
 
-use crate::state::{State, Touched, table_index};
+use crate::state::{State, Touched};
+
+const STORING: &str = "storing pings";
 
 impl State {
     /// Stores pings, sums them up, and says what became of them.
     pub(crate) fn add_pings(&mut self, pings: &[Ping], touched: &mut Touched) -> Result<Counts> {
-        let (at, buckets_at) = (place_of::<Ping>()?, place_of::<PingBucket>()?);
+        let (at, buckets_at) = (Ping::TABLE.place(STORING)?, PingBucket::TABLE.place(STORING)?);
         let stored = pings.iter().filter_map(|ping| self.get(at, &key(&ping.target, ping.time.0)));
         let stored = stored.cloned().map(Ping::from_row).collect::<Result<Vec<_>>>()?;
         let plan = PingPlan::new(pings, stored);
@@ -29,12 +31,6 @@ impl State {
         }
         Ok(plan.counts)
     }
-}
-
-fn place_of<R: Record>() -> Result<usize> {
-    let name = R::TABLE.name;
-    table_index(R::TABLE)
-        .ok_or_else(|| Error::new(ErrorKind::Internal, "storing pings", format!("there is no table `{name}`")))
 }
 
 fn key(target: &str, time: i64) -> [Value; 2] {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tallybook_core::{
     BatchId, Change, Committed, Counts, ExecutionRecords, Following, Outcome, Records, Result, Row, SourceId, TABLES,
-    Table, Tick, TickKey, Timestamp, Value,
+    Tick, TickKey, Timestamp, Value,
 };
 
 use crate::ticks::Ticks;
@@ -78,11 +78,6 @@ impl Default for State {
     }
 }
 
-/// The place of a table in [`TABLES`].
-pub(crate) fn table_index(table: &Table) -> Option<usize> {
-    TABLES.iter().position(|known| known.name == table.name)
-}
-
 impl State {
     /// Applies normalised rows by table, then moves, pings and ticks, unless the batch is known.
     pub(crate) fn apply(
@@ -124,7 +119,7 @@ impl State {
             }
         }
         for step in &catalogue.template_moves {
-            self.move_template(step, &mut touched);
+            self.move_template(step, &mut touched)?;
         }
         let pings = self.add_pings(pings, &mut touched)?;
         self.list_changes(touched);

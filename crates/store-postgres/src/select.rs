@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use deadpool_postgres::Object;
-use tallybook_core::{Column, ColumnType, Condition, Query, Result, Row, RowPage, Table, Value};
+use tallybook_core::{Class, Column, Condition, Query, Result, Row, RowPage, Table, Value};
 
 use tokio_postgres::types::ToSql;
 
@@ -127,21 +127,23 @@ impl<'a> Filter<'a> {
             }
             Condition::Differs(..) => return,
             Condition::In(_, values) => self.one_of(column, values),
-            Condition::AtLeast(_, value) => match rank(column).cmp(&rank_of(value)) {
+            Condition::AtLeast(_, value) => match column.column_type.class().cmp(&value.class()) {
                 Ordering::Less => never(),
                 Ordering::Equal => format!("{name} >= {}", self.parameter(value)),
                 Ordering::Greater => present(),
             },
-            Condition::AtMost(_, value) => match rank(column).cmp(&rank_of(value)) {
+            Condition::AtMost(_, value) => match column.column_type.class().cmp(&value.class()) {
                 Ordering::Less => present(),
                 Ordering::Equal => format!("{name} <= {}", self.parameter(value)),
                 Ordering::Greater => never(),
             },
-            Condition::Contains(_, part) if rank(column) == 2 && !part.contains('\0') => {
+            Condition::Contains(_, part) if column.column_type.class() == Class::Text && !part.contains('\0') => {
                 let part = self.own_parameter(part.to_ascii_lowercase());
                 format!("position({part} IN lower({name})) > 0")
             }
-            Condition::ContainsExactly(_, part) if rank(column) == 2 && !part.contains('\0') => {
+            Condition::ContainsExactly(_, part)
+                if column.column_type.class() == Class::Text && !part.contains('\0') =>
+            {
                 format!("strpos({name}, {}) > 0", self.own_parameter(part.clone()))
             }
             Condition::Equals(..) | Condition::Contains(..) | Condition::ContainsExactly(..) => never(),
@@ -152,7 +154,7 @@ impl<'a> Filter<'a> {
     fn one_of(&mut self, column: &Column, values: &'a [Value]) -> String {
         let name = readable(column);
         let possible = values.iter().filter(|value| can_hold(column, value));
-        let array: Parameter<'a> = if rank(column) == 1 {
+        let array: Parameter<'a> = if column.column_type.class() == Class::Int {
             Box::new(possible.filter_map(Value::as_int).collect::<Vec<i64>>())
         } else {
             Box::new(possible.filter_map(|value| value.as_text()).collect::<Vec<&str>>())
@@ -164,22 +166,5 @@ impl<'a> Filter<'a> {
 
 /// Whether a column can have this value: of its type, and no text with NUL, which PostgreSQL does not know.
 fn can_hold(column: &Column, value: &Value) -> bool {
-    rank(column) == rank_of(value) && value.as_text().is_none_or(|text| !text.contains('\0'))
-}
-
-fn rank(column: &Column) -> u8 {
-    match column.column_type {
-        ColumnType::Int | ColumnType::Time => 1,
-        ColumnType::Text | ColumnType::Json => 2,
-        ColumnType::Sketch | ColumnType::Histogram | ColumnType::Bytes => 3,
-    }
-}
-
-fn rank_of(value: &Value) -> u8 {
-    match value {
-        Value::Null => 0,
-        Value::Int(_) => 1,
-        Value::Text(_) => 2,
-        Value::Sketch(_) | Value::Histogram(_) | Value::Bytes(_) => 3,
-    }
+    column.column_type.class() == value.class() && value.as_text().is_none_or(|text| !text.contains('\0'))
 }

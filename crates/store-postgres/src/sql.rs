@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use tallybook_core::{Column, ColumnType, Error, Result, Rule, Rules, TABLES, Table};
+use tallybook_core::{Column, ColumnType, Result, Rule, Rules, TABLES, Table};
 
 /// Tables whose rows almost every commit changes. An index on `rev` would cost each change a new entry in every index, so
 /// theirs is on `rev_block`, which is the revision divided by 16.
@@ -42,9 +42,7 @@ pub(crate) fn all() -> &'static [Statements] {
 /// # Errors
 /// `Invalid` when it is none of [`TABLES`].
 pub(crate) fn of(operation: &'static str, table: &Table) -> Result<&'static Statements> {
-    ALL.iter()
-        .find(|known| known.table.name == table.name)
-        .ok_or_else(|| Error::invalid(operation, format!("there is no table `{}`", table.name)))
+    Ok(&ALL[table.place(operation)?])
 }
 
 impl Statements {

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use tallybook_core::{Column, ColumnType, Condition, Error, Result, Table, Value};
+use tallybook_core::{Class, Column, Condition, Error, Result, Table, Value};
 
 use crate::functions;
 use crate::sql::expression;
@@ -57,21 +57,21 @@ impl Filter {
         // SQLite would convert a value to the column's type before it compares; the core orders the types instead.
         match condition {
             Condition::Equals(_, Value::Null) => self.push(format!("{name} IS NULL"), []),
-            Condition::Equals(_, value) if rank(column) == rank_of(value) => {
+            Condition::Equals(_, value) if column.column_type.class() == value.class() => {
                 self.push(format!("{name} = ?"), [value.clone()]);
             }
             Condition::Differs(_, Value::Null) => self.push(some(), []),
-            Condition::Differs(_, value) if rank(column) == rank_of(value) => {
+            Condition::Differs(_, value) if column.column_type.class() == value.class() => {
                 self.push(format!("{name} IS NOT ?"), [value.clone()]);
             }
             Condition::Differs(..) => {}
-            Condition::In(_, values) => self.add_in(&name, rank(column), values),
-            Condition::AtLeast(_, value) => match rank(column).cmp(&rank_of(value)) {
+            Condition::In(_, values) => self.add_in(&name, column.column_type.class(), values),
+            Condition::AtLeast(_, value) => match column.column_type.class().cmp(&value.class()) {
                 Ordering::Less => self.push(never(), []),
                 Ordering::Equal => self.push(format!("{name} >= ?"), [value.clone()]),
                 Ordering::Greater => self.push(some(), []),
             },
-            Condition::AtMost(_, value) => match rank(column).cmp(&rank_of(value)) {
+            Condition::AtMost(_, value) => match column.column_type.class().cmp(&value.class()) {
                 Ordering::Less => self.push(some(), []),
                 Ordering::Equal => self.push(format!("{name} <= ?"), [value.clone()]),
                 Ordering::Greater => self.push(never(), []),
@@ -79,37 +79,19 @@ impl Filter {
             Condition::Contains(_, part) => {
                 self.push(format!("{}({name}, ?)", functions::CONTAINS), [Value::from(part.as_str())]);
             }
-            Condition::ContainsExactly(_, part) if rank(column) == 2 => {
+            Condition::ContainsExactly(_, part) if column.column_type.class() == Class::Text => {
                 self.push(format!("instr({name}, ?) > 0"), [Value::from(part.as_str())]);
             }
             Condition::Equals(..) | Condition::ContainsExactly(..) => self.push(never(), []),
         }
     }
 
-    fn add_in(&mut self, name: &str, rank: u8, values: &[Value]) {
-        let same: Vec<Value> = values.iter().filter(|value| rank_of(value) == rank).cloned().collect();
+    fn add_in(&mut self, name: &str, class: Class, values: &[Value]) {
+        let same: Vec<Value> = values.iter().filter(|value| value.class() == class).cloned().collect();
         let mut term = format!("{name} IN ({})", vec!["?"; same.len()].join(", "));
         if values.contains(&Value::Null) {
             term = format!("({term} OR {name} IS NULL)");
         }
         self.push(term, same);
-    }
-}
-
-/// The place of a column's values in the order of all values, see [`Value`]'s `Ord`.
-fn rank(column: &Column) -> u8 {
-    match column.column_type {
-        ColumnType::Int | ColumnType::Time => 1,
-        ColumnType::Text | ColumnType::Json => 2,
-        ColumnType::Sketch | ColumnType::Histogram | ColumnType::Bytes => 3,
-    }
-}
-
-fn rank_of(value: &Value) -> u8 {
-    match value {
-        Value::Null => 0,
-        Value::Int(_) => 1,
-        Value::Text(_) => 2,
-        Value::Sketch(_) | Value::Histogram(_) | Value::Bytes(_) => 3,
     }
 }

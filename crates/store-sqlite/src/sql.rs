@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use tallybook_core::{Column, ColumnType, Error, Result, Rule, Rules, TABLES, Table};
+use tallybook_core::{Column, ColumnType, Result, Rule, Rules, TABLES, Table};
 
 use crate::functions;
 
@@ -53,9 +53,7 @@ pub(crate) fn all() -> &'static [Statements] {
 /// # Errors
 /// `Invalid` when it is none of [`TABLES`].
 pub(crate) fn of(operation: &'static str, table: &Table) -> Result<&'static Statements> {
-    ALL.iter()
-        .find(|known| known.table.name == table.name)
-        .ok_or_else(|| Error::invalid(operation, format!("there is no table `{}`", table.name)))
+    Ok(&ALL[table.place(operation)?])
 }
 
 impl Statements {

@@ -7,6 +7,7 @@ mod field;
 mod record;
 mod value;
 
+use crate::{Error, Result};
 #[cfg(doc)]
 use crate::{Histogram, Sketch};
 
@@ -45,9 +46,32 @@ impl ColumnType {
     }
 
     /// Whether lists can be ordered and filtered by it.
-    pub const fn is_comparable(self) -> bool {
-        matches!(self, Self::Int | Self::Text | Self::Json | Self::Time)
+    pub fn is_comparable(self) -> bool {
+        self.class() != Class::Opaque
     }
+
+    /// That of its values.
+    pub const fn class(self) -> Class {
+        match self {
+            Self::Int | Self::Time => Class::Int,
+            Self::Text | Self::Json => Class::Text,
+            Self::Sketch | Self::Histogram | Self::Bytes => Class::Opaque,
+        }
+    }
+}
+
+/// What compares with what, in the order of all values: of two values of different classes, the one of the later class is
+/// the greater one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Absent.
+    Null,
+    /// Integers.
+    Int,
+    /// Texts, bytewise.
+    Text,
+    /// Summaries and bytes, which have no order among themselves.
+    Opaque,
 }
 
 /// How a column of a [`Rules::Merge`] table folds a later row into the one that is there.
@@ -130,6 +154,15 @@ pub struct Table {
 pub type Row = Vec<Value>;
 
 impl Table {
+    /// Its place in [`TABLES`].
+    ///
+    /// # Errors
+    /// `Invalid` when it is not there.
+    pub fn place(&self, operation: &'static str) -> Result<usize> {
+        let place = TABLES.iter().position(|known| known.name == self.name);
+        place.ok_or_else(|| Error::invalid(operation, format!("there is no table `{}`", self.name)))
+    }
+
     /// The number of key columns; they are the first ones.
     pub fn key_len(&self) -> usize {
         self.columns.iter().take_while(|column| column.rule == Rule::Key).count()

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::ColumnType;
 #[cfg(doc)]
 use super::Row;
+use super::{Class, ColumnType};
 use crate::{Error, ErrorKind, Histogram, Result, Sketch, Timestamp};
 
 /// One value of a [`Row`]. Cheap to clone.
@@ -36,19 +36,13 @@ impl PartialOrd for Value {
     }
 }
 
-/// Null, then integers, then text bytewise: the order of every backend. Summaries and bytes have none.
+/// By [`Class`], then by value: the order of every backend.
 impl Ord for Value {
     fn cmp(&self, other: &Self) -> Ordering {
-        let class = |value: &Self| match value {
-            Self::Null => 0,
-            Self::Int(_) => 1,
-            Self::Text(_) => 2,
-            Self::Sketch(_) | Self::Histogram(_) | Self::Bytes(_) => 3,
-        };
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => a.cmp(b),
             (Self::Text(a), Self::Text(b)) => a.cmp(b),
-            _ => class(self).cmp(&class(other)),
+            _ => self.class().cmp(&other.class()),
         }
     }
 }
@@ -72,6 +66,16 @@ impl From<Timestamp> for Value {
 }
 
 impl Value {
+    /// What it compares with.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Null => Class::Null,
+            Self::Int(_) => Class::Int,
+            Self::Text(_) => Class::Text,
+            Self::Sketch(_) | Self::Histogram(_) | Self::Bytes(_) => Class::Opaque,
+        }
+    }
+
     /// The text, where it is text.
     pub fn as_text(&self) -> Option<&str> {
         match self {
