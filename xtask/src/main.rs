@@ -42,12 +42,15 @@ enum Verb {
     #[command(after_help = "Examples:
   cargo xtask test
   cargo xtask test --keep-going
+  cargo xtask test outage            only tests whose names hold this, with the servers they need
 
 A failed step that has no failed tests of its own (format, clippy, …) counts as one failure.")]
     Test {
         /// Go on after a failure with the steps that do not need what failed
         #[arg(long)]
         keep_going: bool,
+        /// A part of the names of the only tests to run
+        name: Option<String>,
     },
 
     /// Installs what the tests need and prints the environment they expect, for a shell to `eval`
@@ -117,7 +120,7 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<bool> {
     let checkout = Checkout::find()?;
     match verb {
-        Verb::Test { keep_going } => return Ok(test::run(&checkout, keep_going)),
+        Verb::Test { keep_going, name } => return Ok(test::run(&checkout, keep_going, name.as_deref())),
         Verb::Setup => {
             setup::run(&checkout)?;
             duckdb::fetch(&checkout)?;

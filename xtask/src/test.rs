@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tallybook_testing::{ClickHouse, Postgres};
 
 use crate::{
@@ -17,32 +17,47 @@ use crate::{
 /// What the tests do with PostgreSQL is thrown away, so nothing is worth an fsync; and there are many small databases at a time.
 const THROWN_AWAY: &[&str] = &["fsync=off", "full_page_writes=off", "max_connections=300"];
 
-/// Cheap steps come first: a wrong space is not worth the wait for a build.
-const STEPS: &[Step<Checkout>] = &[
-    Step { name: "set up", needs: &[], run: |checkout, _| setup::run(checkout) },
-    Step { name: "libduckdb", needs: &["set up"], run: |checkout, _| duckdb::fetch(checkout) },
-    Step {
-        name: "format",
-        needs: &[],
-        run: |checkout, _| command::run(&mut checkout.cargo(["fmt", "--all", "--check"])),
-    },
-    Step { name: "tidy", needs: &[], run: |checkout, _| tidy::run(checkout) },
-    Step { name: "migrations", needs: &[], run: |checkout, _| migrations::run(checkout, false) },
-    Step { name: "clippy", needs: &[], run: clippy },
-    Step { name: "build", needs: &[], run: build },
-    Step { name: "tests", needs: &["set up", "build"], run: tests },
-    Step { name: "doc tests", needs: &["build"], run: doc_tests },
-    Step { name: "docs", needs: &[], run: docs },
-];
+/// What is tested.
+struct Scope<'c> {
+    checkout: &'c Checkout,
+    /// Part of the names of the only tests that run.
+    name: Option<&'c str>,
+}
 
-/// Runs the steps and prints the table; `false` when one failed.
-pub(crate) fn run(checkout: &Checkout, keep_going: bool) -> bool {
+/// What single tests need.
+const FOR_SINGLE_TESTS: [&str; 4] = ["set up", "libduckdb", "build", "tests"];
+
+/// Cheap steps come first: a wrong space is not worth the wait for a build.
+fn steps<'c>() -> Vec<Step<Scope<'c>>> {
+    vec![
+        Step { name: "set up", needs: &[], run: |scope, _| setup::run(scope.checkout) },
+        Step { name: "libduckdb", needs: &["set up"], run: |scope, _| duckdb::fetch(scope.checkout) },
+        Step {
+            name: "format",
+            needs: &[],
+            run: |scope, _| command::run(&mut scope.checkout.cargo(["fmt", "--all", "--check"])),
+        },
+        Step { name: "tidy", needs: &[], run: |scope, _| tidy::run(scope.checkout) },
+        Step { name: "migrations", needs: &[], run: |scope, _| migrations::run(scope.checkout, false) },
+        Step { name: "clippy", needs: &[], run: clippy },
+        Step { name: "build", needs: &[], run: build },
+        Step { name: "tests", needs: &["set up", "build"], run: tests },
+        Step { name: "doc tests", needs: &["build"], run: doc_tests },
+        Step { name: "docs", needs: &[], run: docs },
+    ]
+}
+
+/// Runs the steps and prints the table; `false` when one failed. With `name` only tests run whose names hold it, and
+/// the steps that these need.
+pub(crate) fn run(checkout: &Checkout, keep_going: bool, name: Option<&str>) -> bool {
     let started = Instant::now();
+    let mut steps = steps();
+    steps.retain(|step| name.is_none() || FOR_SINGLE_TESTS.contains(&step.name));
     let reports = walk(
-        STEPS,
-        checkout,
+        &steps,
+        &Scope { checkout, name },
         keep_going,
-        |index, step| println!("\n=== {}/{} {}", index + 1, STEPS.len(), step.name),
+        |index, step| println!("\n=== {}/{} {}", index + 1, steps.len(), step.name),
         |report| {
             let took = report::time(report.took);
             match &report.outcome {
@@ -57,35 +72,39 @@ pub(crate) fn run(checkout: &Checkout, keep_going: bool) -> bool {
     reports.iter().all(|report| matches!(report.outcome, Outcome::Passed))
 }
 
-fn clippy(checkout: &Checkout, _: &mut Counts) -> Result<()> {
+fn clippy(&Scope { checkout, .. }: &Scope<'_>, _: &mut Counts) -> Result<()> {
     let mut command = checkout.cargo(["clippy", "--locked", "--workspace", "--all-targets"]);
     command::run(command.args(duckdb::FEATURE).args(["--", "-D", "warnings"]))
 }
 
 /// The binary and the tests in one call: apart, cargo would settle on other features and compile much of it twice.
-fn build(checkout: &Checkout, _: &mut Counts) -> Result<()> {
+fn build(&Scope { checkout, .. }: &Scope<'_>, _: &mut Counts) -> Result<()> {
     let mut command = checkout.cargo(["build", "--locked", "--workspace", "--lib", "--bins", "--tests"]);
     command::run(command.args(duckdb::features(checkout)))
 }
 
-fn tests(checkout: &Checkout, counts: &mut Counts) -> Result<()> {
+fn tests(&Scope { checkout, name }: &Scope<'_>, counts: &mut Counts) -> Result<()> {
     let arguments = ["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"];
     let mut command = checkout.cargo(arguments);
-    command.args(duckdb::features(checkout)).envs(checkout.test_environment()?);
+    command.args(duckdb::features(checkout)).arg("--").args(name).envs(checkout.test_environment()?);
     let cluster = Postgres::start(THROWN_AWAY)?;
     command.env("TALLYBOOK_POSTGRES_URL", cluster.url());
     command.env("TALLYBOOK_POSTGRES_CA", cluster.authority());
     let mirror = ClickHouse::start(None)?;
     command.env("TALLYBOOK_CLICKHOUSE_URL", mirror.url());
-    counted(&mut command, counts)
+    counted(&mut command, counts)?;
+    match name {
+        Some(name) if *counts == Counts::default() => bail!("no test has `{name}` in its name"),
+        _ => Ok(()),
+    }
 }
 
-fn doc_tests(checkout: &Checkout, counts: &mut Counts) -> Result<()> {
+fn doc_tests(&Scope { checkout, .. }: &Scope<'_>, counts: &mut Counts) -> Result<()> {
     let mut command = checkout.cargo(["test", "--locked", "--workspace", "--doc", "--no-fail-fast"]);
     counted(command.args(duckdb::features(checkout)), counts)
 }
 
-fn docs(checkout: &Checkout, _: &mut Counts) -> Result<()> {
+fn docs(&Scope { checkout, .. }: &Scope<'_>, _: &mut Counts) -> Result<()> {
     let mut command = checkout.cargo(["doc", "--locked", "--workspace", "--no-deps"]);
     command::run(command.args(duckdb::FEATURE).env("RUSTDOCFLAGS", "-D warnings"))
 }
@@ -104,9 +123,10 @@ mod list {
 
     #[test]
     fn a_step_needs_only_steps_before_it() {
-        for (index, step) in STEPS.iter().enumerate() {
+        let steps = steps();
+        for (index, step) in steps.iter().enumerate() {
             for need in step.needs {
-                assert!(STEPS[..index].iter().any(|earlier| earlier.name == *need), "{} needs {need}", step.name);
+                assert!(steps[..index].iter().any(|earlier| earlier.name == *need), "{} needs {need}", step.name);
             }
         }
     }
