@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use tokio::task::JoinSet;
 
 use crate::otlp::Export;
@@ -49,6 +49,7 @@ impl AddAssign for Tally {
 pub struct Load {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<AtomicU64>,
+    put_off: Arc<AtomicU64>,
     clients: JoinSet<Tally>,
 }
 
@@ -60,11 +61,13 @@ impl Load {
         E: Export,
         F: Fn(u64) -> (E, u64) + Send + Sync + 'static,
     {
-        let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stop, acknowledged, put_off) = (Arc::default(), Arc::default(), Arc::default());
         let (request, numbers) = (Arc::new(request), Arc::new(AtomicU64::new(0)));
         let mut tasks = JoinSet::new();
         for transport in [Transport::Http, Transport::Grpc].into_iter().cycle().take(clients) {
-            let (client, stop, acknowledged) = (client.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
+            let (client, stop): (_, Arc<AtomicBool>) = (client.clone(), Arc::clone(&stop));
+            let (acknowledged, put_off): (Arc<AtomicU64>, Arc<AtomicU64>) =
+                (Arc::clone(&acknowledged), Arc::clone(&put_off));
             let (request, numbers) = (Arc::clone(&request), Arc::clone(&numbers));
             tasks.spawn(async move {
                 let mut tally = Tally::default();
@@ -74,12 +77,13 @@ impl Load {
                     if accepted {
                         acknowledged.fetch_add(records, Ordering::Relaxed);
                     }
+                    put_off.fetch_max(tally.put_off, Ordering::Relaxed);
                     tokio::time::sleep(if accepted { pause } else { PAUSE_AFTER_REFUSAL }).await;
                 }
                 tally
             });
         }
-        Self { stop, acknowledged, clients: tasks }
+        Self { stop, acknowledged, put_off, clients: tasks }
     }
 
     /// Waits until another `records` records are acknowledged.
@@ -88,14 +92,15 @@ impl Load {
     /// When that takes longer than `limit`.
     pub async fn wait_for(&self, records: u64, limit: Duration) -> Result<()> {
         let goal = self.acknowledged.load(Ordering::Relaxed) + records;
-        let begun = Instant::now();
-        while self.acknowledged.load(Ordering::Relaxed) < goal {
-            if begun.elapsed() > limit {
-                bail!("{records} more records were not acknowledged within {} s", limit.as_secs());
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(())
+        reaches(&self.acknowledged, goal, limit, "more records were not acknowledged").await
+    }
+
+    /// Waits until some client was told to come again later.
+    ///
+    /// # Errors
+    /// When that takes longer than `limit`.
+    pub async fn wait_until_put_off(&self, limit: Duration) -> Result<()> {
+        reaches(&self.put_off, 1, limit, "no client was told to come again later").await
     }
 
     /// Lets every client finish what it is at.
@@ -110,6 +115,15 @@ impl Load {
         }
         Ok(total)
     }
+}
+
+async fn reaches(number: &AtomicU64, goal: u64, limit: Duration, otherwise: &str) -> Result<()> {
+    let begun = Instant::now();
+    while number.load(Ordering::Relaxed) < goal {
+        ensure!(begun.elapsed() <= limit, "{otherwise} within {} s", limit.as_secs());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 /// Sends a request; says whether the server took it.

@@ -80,6 +80,11 @@ impl Server {
         Ok(fs::read_to_string(&self.log_file)?)
     }
 
+    /// Whether it has its ports.
+    pub(crate) fn has_bound(&self) -> Result<bool> {
+        Ok(self.log()?.contains(&format!("API at http://{}/", self.addresses.api)))
+    }
+
     pub(crate) fn has_ended(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_some())
     }

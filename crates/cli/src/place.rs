@@ -10,15 +10,13 @@ use tallybook_backends::Backend;
 use tallybook_core::{DeadLetter, ErrorKind, Ping, Store, Tick};
 use tallybook_exchange::Exchanged;
 use tallybook_formats::{BadRecord, Encoder, Format};
+use tallybook_server::MAX_DEAD_LETTERS;
 use tallybook_telemetry::{Fold, FoldOptions};
 use tallybook_writer::{Accepted, Refused, Writer, WriterOptions};
 
 use crate::remote::{NotTaken, Remote};
 use crate::settings::Settings;
 use crate::store;
-
-/// Dead letters that a server takes at a time.
-const MAX_LETTERS: usize = 1_000;
 
 /// The store of the settings, or a server.
 pub(crate) enum Reached {
@@ -142,7 +140,7 @@ impl Place {
                     let BadRecord { error, text, line: _ } = bad;
                     json!({ "family": family, "place": last(place), "error": first(error), "text": first(text) })
                 };
-                for bad in bad.chunks(MAX_LETTERS) {
+                for bad in bad.chunks(MAX_DEAD_LETTERS) {
                     let body = Value::from(bad.iter().map(unread).collect::<Vec<Value>>()).to_string().into_bytes();
                     remote.post("dead-letters", Format::Json.content_type(), body).await?;
                 }

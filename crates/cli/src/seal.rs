@@ -65,7 +65,6 @@ pub(crate) fn seal(options: &SealOptions) -> Result<()> {
                 Ok(sealed) => {
                     println!("{day}: {} ticks, {before} before, {} sealed", sealed.count, ByteSize(sealed.bytes));
                 }
-                Err(error) if of == 1 => return Err(error.into()),
                 Err(error) => {
                     eprintln!("{day}: {error}");
                     failed += 1;

@@ -12,6 +12,8 @@ use tallybook_core::{
     Batch, Changes, Committed, Condition, Cursor, Error, ErrorKind, Info, Ping, Query, Record as _, Result, Row,
     RowPage, Segment, Store, SymbolSummary, Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 /// Wraps the write side of a store and fails as it is told; reads and `close` go through as they are. Its faults can be
 /// changed at any time, also while it is in use.
@@ -19,6 +21,7 @@ pub struct Chaos {
     inner: Arc<dyn Store>,
     faults: Mutex<Faults>,
     commits: AtomicU64,
+    delay: watch::Sender<Duration>,
 }
 
 type Refusal = Arc<dyn Fn(&Table, &Row) -> bool + Send + Sync>;
@@ -29,7 +32,6 @@ struct Faults {
     random_reads: Option<StdRng>,
     unavailable_calls: u64,
     refusal: Option<Refusal>,
-    delay: Duration,
 }
 
 /// What a fault makes of one commit.
@@ -49,7 +51,7 @@ enum Fault {
 impl Chaos {
     /// Lets everything through until told otherwise.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, faults: Mutex::default(), commits: AtomicU64::new(0) }
+        Self { inner, faults: Mutex::default(), commits: AtomicU64::new(0), delay: watch::Sender::default() }
     }
 
     /// From now on half of the commits fail: before they are applied, after it, or without knowing; or they are delivered
@@ -74,9 +76,9 @@ impl Chaos {
         self.faults().refusal = Some(Arc::new(refused));
     }
 
-    /// From now on every call that writes waits that long before anything else.
+    /// From now on every call that writes waits that long before anything else, those that wait already included.
     pub fn delay(&self, delay: Duration) {
-        self.faults().delay = delay;
+        self.delay.send_replace(delay);
     }
 
     /// Commits that were asked for, failed ones included.
@@ -90,9 +92,12 @@ impl Chaos {
     }
 
     async fn admit(&self, operation: &'static str) -> Result<()> {
-        let delay = self.faults().delay;
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+        let (begun, mut delay) = (Instant::now(), self.delay.subscribe());
+        loop {
+            let until = begun + *delay.borrow_and_update();
+            if Instant::now() >= until || timeout_at(until, delay.changed()).await.is_err() {
+                break;
+            }
         }
         let mut faults = self.faults();
         if faults.unavailable_calls > 0 {

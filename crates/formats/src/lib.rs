@@ -2,6 +2,7 @@
 //!
 //! Pure: bytes in, records out, and the reverse. Only [`segment`] touches files.
 
+mod bounded;
 mod columnar;
 mod format;
 mod read;

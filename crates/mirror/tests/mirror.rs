@@ -2,14 +2,13 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tallybook_conformance::{ChaosFollower, Fixtures};
 use tallybook_core::{
-    Ack, Batch, BatchId, Changes, Cursor, Error, ErrorKind, Follower, Readback, Record as _, Records, Result, Row,
-    Service, SourceId, Store, StoreExt as _, StoreId, SymbolSummary, Table, Tick, TickQuery, Timestamp, Value,
+    Ack, Batch, BatchId, Error, ErrorKind, Follower, Record as _, Records, Result, Service, SourceId, Store,
+    StoreExt as _, Timestamp,
 };
 use tallybook_mirror::{Finding, Mirror, MirrorOptions, Opener, State, Status, compare, move_all};
 use tallybook_store_memory::MemoryStore;
@@ -52,52 +51,6 @@ fn opens(follower: &Arc<MemoryStore>) -> Opener {
         let follower: Arc<dyn Follower> = follower.clone();
         Box::pin(async move { Ok(follower) })
     })
-}
-
-/// A place that keeps what it holds when it is let go of, as a file does; memory does not.
-#[derive(Debug)]
-struct Lasting {
-    inner: Arc<MemoryStore>,
-    let_go: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Follower for Lasting {
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
-
-    async fn cursor(&self, primary: StoreId) -> Result<Cursor> {
-        self.inner.cursor(primary).await
-    }
-
-    async fn absorb(&self, primary: StoreId, from: &Cursor, page: Changes) -> Result<()> {
-        self.inner.absorb(primary, from, page).await
-    }
-
-    async fn clear(&self, primary: StoreId) -> Result<()> {
-        Follower::clear(&*self.inner, primary).await
-    }
-
-    async fn release(&self) -> Result<()> {
-        self.let_go.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Readback for Lasting {
-    async fn read_rows(&self, table: &'static Table, after: Option<&[Value]>, limit: usize) -> Result<Vec<Row>> {
-        self.inner.read_rows(table, after, limit).await
-    }
-
-    async fn read_symbols(&self) -> Result<Vec<SymbolSummary>> {
-        self.inner.read_symbols().await
-    }
-
-    async fn read_ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
-        self.inner.read_ticks(query).await
-    }
 }
 
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -171,19 +124,16 @@ async fn a_mirror_that_cannot_be_is_refused_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn paused_it_lets_go_and_rests_and_resumed_it_catches_up() {
     let mut primary = Primary::new(4);
-    let (follower, let_go) = (Arc::new(MemoryStore::new()), Arc::new(AtomicUsize::new(0)));
-    let (opened, counted) = (follower.clone(), let_go.clone());
-    let open: Opener = Arc::new(move || {
-        let lasting = Lasting { inner: opened.clone(), let_go: counted.clone() };
-        Box::pin(async move { Ok(Arc::new(lasting) as Arc<dyn Follower>) })
-    });
-    let mirror = primary.mirror(open).await.expect("it starts");
+    let follower = Arc::new(MemoryStore::new());
+    let mirror = primary.mirror(opens(&follower)).await.expect("it starts");
     primary.commit(50).await;
     holds_the_same(&primary.store, &follower).await;
     state_is(&mirror, State::Following).await;
+    // This test, who opens it, and the mirror.
+    assert_eq!(Arc::strong_count(&follower), 3);
     mirror.pause();
     state_is(&mirror, State::Paused).await;
-    assert_eq!(let_go.load(Ordering::Relaxed), 1, "others may have it");
+    assert_eq!(Arc::strong_count(&follower), 2, "others may have it");
     primary.commit(50).await;
     sleep(Duration::from_millis(60)).await;
     assert!(!same(&primary.store, &follower).await, "it rests");

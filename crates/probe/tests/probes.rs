@@ -1,14 +1,18 @@
 //! Real probes of this machine.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tallybook_core::Ping;
 use tallybook_probe::{ProbeError, ProbeOptions, Prober, Target};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::timeout;
+
+/// For what is answered on a machine that has time: costs nothing unless it has none.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn prober() -> Prober {
-    Prober::new(ProbeOptions::default()).expect("the defaults are within the limits")
+    Prober::new(ProbeOptions { timeout: PATIENCE, ..ProbeOptions::default() }).expect("that is within the limits")
 }
 
 fn target(text: &str) -> Target {
@@ -24,7 +28,7 @@ fn assert_lost(ping: &Ping, why: &str) {
 fn assert_answered(ping: &Ping) {
     assert!(ping.success && ping.error.is_none(), "{ping:?}");
     assert_eq!(ping.defect(), None);
-    assert!(ping.latency.is_some_and(|latency| latency < 1_000_000_000));
+    assert!(ping.latency.is_some());
 }
 
 /// Where ICMP is allowed, a host of this machine answers; where it is not, the error says what to do.
@@ -61,7 +65,7 @@ async fn loopback_answers_icmp_over_ipv6_where_root_or_ping_group_range_allows_i
 #[tokio::test]
 async fn packets_of_every_size_come_back_where_icmp_is_allowed() {
     for packet_size in [8, 9, 1_472, 65_507] {
-        let prober = Prober::new(ProbeOptions { packet_size, ..ProbeOptions::default() }).unwrap();
+        let prober = Prober::new(ProbeOptions { packet_size, timeout: PATIENCE }).unwrap();
         if prober.check(&target("127.0.0.1")).is_err() {
             return ping_or_say_what_to_do("127.0.0.1").await;
         }
@@ -80,8 +84,7 @@ async fn a_name_is_resolved_and_one_that_does_not_exist_is_lost() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     assert_answered(&prober().probe(&target(&format!("tcp://localhost:{port}"))).await);
-    let limit = Duration::from_secs(30);
-    assert_lost(&prober().probe_within(&target("tcp://nobody.invalid:80"), limit).await, "its name ");
+    assert_lost(&prober().probe(&target("tcp://nobody.invalid:80")).await, "its name ");
 }
 
 #[tokio::test]
@@ -91,7 +94,10 @@ async fn a_tcp_port_that_listens_answers_and_a_closed_one_is_refused() {
     let ping = prober().probe(&target).await;
     assert_answered(&ping);
     assert_eq!((ping.ttl, ping.packet_size), (None, None));
-    drop(listener);
+    // Nobody else may have the port meanwhile: it is taken, and does not listen.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let target = self::target(&format!("tcp://{}", closed.local_addr().unwrap()));
     assert_lost(&prober().probe(&target).await, "refused");
 }
 
@@ -99,17 +105,15 @@ async fn a_tcp_port_that_listens_answers_and_a_closed_one_is_refused() {
 async fn a_host_that_hangs_is_lost_after_the_time_limit_and_delays_no_other() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hanging = target(&format!("http://{}/", listener.local_addr().unwrap()));
-    let prober = prober();
-    let start = Instant::now();
+    let (prober, closed) = (prober(), target("tcp://127.0.0.1:1"));
+    tokio::select! {
+        biased;
+        _ = prober.probe(&hanging) => panic!("it hangs"),
+        quick = prober.probe(&closed) => assert_lost(&quick, "refused"),
+    }
     let limit = Duration::from_millis(300);
-    let (lost, quick) = tokio::join!(prober.probe_within(&hanging, limit), async {
-        let ping = prober.probe_within(&target("tcp://127.0.0.1:1"), limit).await;
-        (ping, start.elapsed())
-    });
+    let lost = timeout(PATIENCE, prober.probe_within(&hanging, limit)).await.expect("the limit holds");
     assert_lost(&lost, "no answer within 300ms");
-    assert!(start.elapsed() >= limit && start.elapsed() < 5 * limit, "{:?}", start.elapsed());
-    assert_lost(&quick.0, "refused");
-    assert!(quick.1 < limit, "{:?}", quick.1);
 }
 
 /// An HTTP server that gives this answer to everybody.

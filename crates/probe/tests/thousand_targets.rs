@@ -9,6 +9,9 @@ use tallybook_probe::{Daemon, ProbeOptions, Prober, TargetConfig};
 
 const TARGETS: u64 = 1_000;
 const ROUNDS: u64 = 2;
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Of each probe, and of all of them: costs nothing unless the machine has no time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn processor_seconds() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every system counts");
@@ -16,7 +19,7 @@ fn processor_seconds() -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_hosts_are_probed_each_second_without_a_loss_where_icmp_is_allowed() {
+async fn a_core_has_time_for_a_thousand_hosts_each_second_and_none_is_lost_where_icmp_is_allowed() {
     let prober = Prober::new(ProbeOptions::default()).unwrap();
     let icmp = prober.check(&"127.0.0.1".parse().unwrap());
     if let Err(error) = icmp {
@@ -36,14 +39,18 @@ async fn a_thousand_hosts_are_probed_each_second_without_a_loss_where_icmp_is_al
     let (start, used) = (Instant::now(), processor_seconds());
     for number in 0..TARGETS {
         let target = format!("127.1.{}.{}", number / 250, number % 250 + 1).parse().unwrap();
-        let (interval, timeout) = (Duration::from_secs(1), Duration::from_secs(1));
-        daemon.set(TargetConfig { id: number.to_string(), target, interval, timeout, enabled: true }).unwrap();
+        let config =
+            TargetConfig { id: number.to_string(), target, interval: INTERVAL, timeout: PATIENCE, enabled: true };
+        daemon.set(config).unwrap();
     }
-    tokio::time::sleep_until((start + Duration::from_secs(ROUNDS)).into()).await;
-    let (took, used) = (start.elapsed().as_secs_f64(), processor_seconds() - used);
-    let probes = answered.load(Ordering::Relaxed);
-    println!("{probes} probes in {took:.2} s with {:.1} % of a core", 100.0 * used / took);
+    while answered.load(Ordering::Relaxed) < TARGETS * ROUNDS {
+        assert!(start.elapsed() < PATIENCE, "{} probes", answered.load(Ordering::Relaxed));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (took, used) = (start.elapsed(), processor_seconds() - used);
+    println!("{TARGETS} targets {ROUNDS} times in {took:?} with {used:.2} s of a core");
     assert!(lost.lock().unwrap().is_empty(), "{:?}", lost.lock().unwrap().first());
-    // A probe that is due in the last moments may not have been answered yet.
-    assert!(probes >= TARGETS * ROUNDS * 98 / 100, "{probes}");
+    // Whatever else the machine does: none is probed before its time, and a core has time for all of them.
+    assert!(took >= INTERVAL * (ROUNDS as u32 - 1), "{took:?}");
+    assert!(used < (INTERVAL * ROUNDS as u32).as_secs_f64(), "{used} s");
 }

@@ -22,6 +22,7 @@ mod server;
 mod start_error;
 mod stored;
 
+pub use api::MAX_DEAD_LETTERS;
 pub use commands::{Commands, NamedCommand, NotStarted};
 pub use doctor::Doctor;
 pub use options::{Limits, Options, Token};

@@ -1,7 +1,7 @@
 //! The memory store as a follower of another store.
 
 use async_trait::async_trait;
-use tallybook_core::{Change, Changes, Cursor, Follower, Following, Result, Store as _, StoreId};
+use tallybook_core::{Change, Changes, Cursor, Follower, Following, Result, StoreId};
 
 use crate::state::{State, Touched};
 use crate::{FOLLOWING, MemoryStore};
@@ -43,8 +43,9 @@ impl Follower for MemoryStore {
         })
     }
 
+    /// Keeps what it holds, as a file does, for whoever else has it.
     async fn release(&self) -> Result<()> {
-        self.close().await
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tallybook_tests::server::{Client, Server};
 use tallybook_tests::setup::Setup;
 
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends ticks numbered from `first` on, on two days; gives how many were new.
 async fn send(server: &Client, first: u64, count: u64) -> Result<u64> {
@@ -92,8 +92,9 @@ async fn a_file_that_cannot_be_written_harms_nobody_and_is_made_whole_later() ->
     let in_the_way = setup.home().join("dual/ticks_2026-11-03.ndjson");
     fs::create_dir(&in_the_way)?;
     assert_eq!(send(&server, 0, 1_000).await?, 1_000);
-    let stats = wait(&server, "a day falls behind", |stats| stats["days_behind"] == 1).await?;
-    assert_eq!((&stats["missed"], stats["last_error"].is_string()), (&Value::from(500), true), "{stats}");
+    let behind = |stats: &Value| stats["days_behind"] == 1 && stats["missed"] == 500;
+    let stats = wait(&server, "a day falls behind", behind).await?;
+    assert!(stats["last_error"].is_string(), "{stats}");
     let metrics = server.get("/metrics").await?.text();
     assert!(metrics.contains("tallybook_daily_files_days_behind 1"), "{metrics}");
     assert_eq!(send(&server, 1_000, 1_000).await?, 1_000, "the store takes ticks all the same");

@@ -58,7 +58,7 @@ async fn fuzz(setup: &Setup, server: &Server, arguments: &[&str]) -> Result<()> 
         // These judge how easily and how fast it makes up requests, not what the server answers.
         .args(["--suppress-health-check", "filter_too_much,too_slow,data_too_large"])
         // Which texts are the `next` of a page is beyond a schema: others are refused, with a status that is documented.
-        .args(["--checks", "all", "--request-timeout", "10"])
+        .args(["--checks", "all", "--request-timeout", "60"])
         .args(arguments)
         .arg(format!("http://{}/api/v1/openapi.json", server.addresses.api))
         // It keeps what it found in its working folder.

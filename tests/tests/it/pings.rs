@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tallybook_tests::setup::Setup;
 use tallybook_tests::tools::{check_integrity, sqlite3, tallybook};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -132,7 +132,8 @@ async fn answering() -> Result<u16> {
 async fn pings_are_measured_shown_and_recorded_without_a_server_and_beside_one() -> Result<()> {
     let port = answering().await?;
     let (port, url) = (port.to_string(), format!("http://127.0.0.1:{port}/"));
-    let arguments = ["ping", "127.0.0.1", "--tcp", &port, "--http", &url, "--count", "3", "--interval", "20ms"];
+    let arguments =
+        ["ping", "127.0.0.1", "--tcp", &port, "--http", &url, "--count", "3", "--interval", "20ms", "--timeout", "30s"];
     let setup = Setup::new()?;
     let said = setup.run(&arguments).await?.ended_with(0)?;
     assert!(said.contains(&format!("answer from tcp://127.0.0.1:{port}: seq=3 time=")), "{said}");
@@ -155,8 +156,10 @@ async fn pings_are_measured_shown_and_recorded_without_a_server_and_beside_one()
     server.stop().await?;
     recorded(6)?;
     // Nobody answers: that is the exit code, and a recorded ping.
-    let closed = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
-    let said = setup.run(&["ping", &format!("tcp://{closed}"), "--count", "1"]).await?.ended_with(1)?;
+    let closed = TcpSocket::new_v4()?;
+    closed.bind("127.0.0.1:0".parse()?)?;
+    let target = format!("tcp://{}", closed.local_addr()?);
+    let said = setup.run(&["ping", &target, "--count", "1"]).await?.ended_with(1)?;
     assert!(said.contains("1 sent, 0 answered, 100.0 % lost"), "{said}");
     let lost = sqlite3(&setup.database(), "SELECT latency_ms, success FROM pings WHERE latency_ms IS NULL")?;
     assert_eq!(lost, [json!({"latency_ms": null, "success": 0})]);
@@ -166,7 +169,10 @@ async fn pings_are_measured_shown_and_recorded_without_a_server_and_beside_one()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_terminal_gets_a_table_that_renews_itself() -> Result<()> {
     let (setup, port) = (Setup::new()?, answering().await?);
-    let ping = format!("{} ping tcp://127.0.0.1:{port} --count 8 --interval 100ms --no-record", tallybook()?.display());
+    let ping = format!(
+        "{} ping tcp://127.0.0.1:{port} --count 8 --interval 100ms --timeout 30s --no-record",
+        tallybook()?.display()
+    );
     // Makes a terminal for it.
     let mut command = Command::new("script");
     command.args(["--quiet", "--return", "--command", &ping, "/dev/null"]).current_dir(setup.home());

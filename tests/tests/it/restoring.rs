@@ -40,7 +40,7 @@ async fn a_backup_beside_a_running_server_is_restored_and_served() -> Result<()>
     // By itself, a server takes some as well.
     let begun = std::time::Instant::now();
     while serde_json::from_str::<Vec<Value>>(&well(&setup, &["backups", "--json"]).await?)?.len() < 3 {
-        ensure!(begun.elapsed() < Duration::from_secs(30), "{}", server.log()?);
+        ensure!(begun.elapsed() < Duration::from_secs(120), "{}", server.log()?);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let counted = well(&setup, &["sql", "--csv", "SELECT sum(spans) > 0 FROM service"]).await?;

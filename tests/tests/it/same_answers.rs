@@ -40,7 +40,7 @@ const QUESTIONS: &[&str] = &[
     "attributes/user.id",
     "cardinality/high?threshold=5",
     "cardinality/complexity",
-    "targets",
+    "targets?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z",
     "pings?target=db&from=2026-11-24T12:00:00Z&to=2026-11-24T13:00:00Z",
     "targets/db/summary?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z",
     "targets/db/outages?from=2026-11-24T00:00:00Z&to=2026-11-25T00:00:00Z&min_lost=1",

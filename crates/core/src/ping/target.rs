@@ -28,7 +28,8 @@ record! {
 }
 
 record! {
-    /// A target that has pings, written with them, so that a list of targets costs no look at the pings.
+    /// A target that has pings, written with them, so that a list of targets costs no look at the pings. A ping that is
+    /// corrected from answered to lost, or back, counts as both: the one before it may be any number of pings away, or removed.
     PingSeen in "ping_seen" by Merge {
         /// The target.
         target: Arc<str> => Key,

@@ -7,21 +7,23 @@ use parquet::basic::{LogicalType, TimeUnit};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
+use parquet::file::reader::ChunkReader;
 use tallybook_core::Timestamp;
 
 use super::{BadRecord, Columns, FormatError, Names, Read, Readable, Values};
+use crate::bounded::{BoundedFile, Budget, guarded};
 
 /// Rows that are read together: a row group may be all of a file.
 const PAGE_ROWS: usize = 8_192;
 /// What a body may hold at the most: a few bytes of it can stand for very many rows.
 const MAX_BODY_ROWS: u64 = 1_000_000;
-/// What the columns of a body may come to when they are decompressed.
-const MAX_BODY_BYTES: u64 = 256 << 20;
+/// What is decompressed for rows that are read together may come to, or for all of a body.
+const MAX_BYTES: usize = 256 << 20;
 
 /// Reads a Parquet file, some thousand rows at a time.
 pub struct ParquetReader<R> {
-    file: Box<dyn FileReader>,
+    file: BoundedFile,
+    budget: Budget,
     columns: Columns<R>,
     names: Names,
     received: Timestamp,
@@ -51,12 +53,13 @@ impl<R: Readable> ParquetReader<R> {
     /// # Errors
     /// No Parquet file, or one of other records.
     pub fn new(file: impl ChunkReader + 'static, received: Timestamp) -> Result<Self, FormatError> {
-        let file = SerializedFileReader::new(file).map_err(|error| no_file(&error))?;
+        let file = BoundedFile::of_others(file).map_err(|error| no_file(&error))?;
         let columns = file.metadata().file_metadata().schema_descr().columns();
         let paths: Vec<String> = columns.iter().map(|column| column.path().string()).collect();
         let columns = Columns::new(paths.iter().map(String::as_str)).map_err(FormatError::Parquet)?;
-        let (groups, file) = (0..file.num_row_groups(), Box::new(file));
-        Ok(Self { file, columns, names: Names::default(), received, groups, group: Group::default(), rows: 0 })
+        let groups = 0..file.metadata().num_row_groups();
+        let (budget, group) = (Budget::new(MAX_BYTES), Group::default());
+        Ok(Self { file, budget, columns, names: Names::default(), received, groups, group, rows: 0 })
     }
 
     /// All rows of the file.
@@ -65,30 +68,24 @@ impl<R: Readable> ParquetReader<R> {
         groups.map(|group| u64::try_from(group.num_rows()).unwrap_or_default()).sum()
     }
 
-    /// Refuses what no request should bring.
-    fn check_size(&self) -> Result<(), FormatError> {
-        let groups = self.file.metadata().row_groups().iter();
-        let bytes: u64 = groups.map(|group| u64::try_from(group.total_byte_size()).unwrap_or_default()).sum();
-        let too_large = |what: String| Err(FormatError::Parquet(format!("{what} at a time; send it in parts")));
-        match self.rows() {
-            rows if rows > MAX_BODY_ROWS => too_large(format!("its {rows} rows are more than {MAX_BODY_ROWS}")),
-            _ if bytes > MAX_BODY_BYTES => too_large(format!("its {bytes} bytes are more than {MAX_BODY_BYTES}")),
-            _ => Ok(()),
-        }
-    }
-
     /// The next records; `None` at the end.
     ///
     /// # Errors
     /// The file is damaged, or a column is of a kind that no record has.
     pub fn next_page(&mut self) -> Result<Option<Read<R>>, FormatError> {
+        self.budget.refill(MAX_BYTES);
+        self.read_page()
+    }
+
+    fn read_page(&mut self) -> Result<Option<Read<R>>, FormatError> {
         while self.group.rows_left == 0 {
             let Some(group) = self.groups.next() else { return Ok(None) };
             self.group = self.open(group).map_err(|error| no_file(&error))?;
         }
         let rows = self.group.rows_left.min(PAGE_ROWS);
         self.group.rows_left -= rows;
-        let cells = self.group.fields.iter_mut().map(|field| field.read(rows)).collect::<Result<Vec<_>, _>>();
+        let fields = &mut self.group.fields;
+        let cells = guarded(|| fields.iter_mut().map(|field| field.read(rows)).collect::<Result<Vec<_>, _>>());
         let cells = cells.map_err(|error| no_file(&error))?;
         let fields = &self.group.fields;
         let mut read = Read::default();
@@ -107,17 +104,21 @@ impl<R: Readable> ParquetReader<R> {
     }
 
     fn open(&self, group: usize) -> Result<Group, ParquetError> {
-        let group = self.file.get_row_group(group)?;
-        let rows_left = usize::try_from(group.metadata().num_rows()).unwrap_or_default();
-        let mut fields = Vec::new();
-        for (index, column) in group.metadata().schema_descr().columns().iter().enumerate() {
+        let refused = |name: &str, why: &str| Err(ParquetError::General(format!("the column `{name}` {why}")));
+        let metadata = self.file.metadata().row_group(group);
+        let rows_left = usize::try_from(metadata.num_rows()).unwrap_or_default();
+        let mut fields: Vec<Field> = Vec::new();
+        for (index, column) in metadata.schema_descr().columns().iter().enumerate() {
             let Some(place) = self.columns.field(index) else { continue };
             let name = column.name().to_owned();
             if column.max_rep_level() > 0 || column.max_def_level() > 1 {
-                return Err(ParquetError::General(format!("the column `{name}` is nested")));
+                return refused(&name, "is nested");
+            }
+            if fields.iter().any(|field| field.place == place) {
+                return refused(&name, "holds what another one holds as well");
             }
             let logical = column.logical_type_ref().cloned();
-            fields.push(Field { place, name, logical, reader: group.get_column_reader(index)? });
+            fields.push(Field { place, name, logical, reader: self.file.column(group, index, &self.budget)? });
         }
         Ok(Group { fields, rows_left })
     }
@@ -129,9 +130,13 @@ fn no_file(error: &ParquetError) -> FormatError {
 
 pub(super) fn read<R: Readable>(bytes: &[u8], received: Timestamp) -> Result<Read<R>, FormatError> {
     let mut reader = ParquetReader::new(Bytes::copy_from_slice(bytes), received)?;
-    reader.check_size()?;
+    let rows = reader.rows();
+    if rows > MAX_BODY_ROWS {
+        let error = format!("its {rows} rows are more than {MAX_BODY_ROWS} at a time; send it in parts");
+        return Err(FormatError::Parquet(error));
+    }
     let mut read = Read::default();
-    while let Some(page) = reader.next_page()? {
+    while let Some(page) = reader.read_page()? {
         read.records.extend(page.records);
         read.bad.extend(page.bad);
     }

@@ -5,8 +5,6 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::file::serialized_reader::ReadOptionsBuilder;
 use parquet::file::statistics::Statistics;
 use tallybook_core::{Error, ErrorKind, Result, SymbolSummary, Tick, TickKey, TickQuery, TimeRange};
 
@@ -14,14 +12,15 @@ use super::footer::Footer;
 use super::positioned::Positioned;
 use super::rows::Rows;
 use super::write::MILLISECOND;
-use super::{columns, failed};
+use super::{columns, unread};
+use crate::bounded::BoundedFile;
 
 pub(super) const OPENING: &str = "opening a segment";
 const READING: &str = "reading a segment";
 
 /// A sealed day of ticks. Any number of threads may read it at once, also while its file is renamed or removed.
 pub struct SegmentFile {
-    file: SerializedFileReader<Positioned>,
+    file: BoundedFile,
     footer: Footer,
     /// Where each symbol's rows start, counted through the file; one more for the end.
     symbol_starts: Vec<usize>,
@@ -49,8 +48,7 @@ impl SegmentFile {
             Error::new(ErrorKind::Unavailable, OPENING, context).with_source(error)
         };
         let file = File::open(path).and_then(Positioned::new).map_err(cannot)?;
-        let options = ReadOptionsBuilder::new().with_page_index().build();
-        let file = SerializedFileReader::new_with_options(file, options).map_err(|error| failed(OPENING, error))?;
+        let file = BoundedFile::of_ours(file).map_err(|error| unread(OPENING, error))?;
         let metadata = file.metadata();
         let footer = Footer::read(metadata.file_metadata())?;
         let symbol_starts = starts(footer.symbols.iter().map(|symbol| symbol.count as usize));
@@ -132,14 +130,14 @@ impl SegmentFile {
     /// The ticks of a row group, read at once however many symbols share it.
     fn group(&self, group: usize) -> Result<Vec<Tick>> {
         let (start, end) = (self.group_starts[group], self.group_starts[group + 1]);
-        let rows = self.rows(group, 0..end - start)?;
+        let rows = self.rows(group, 0..end - start);
         let first = self.symbol_starts.partition_point(|&symbol| symbol <= start) - 1;
         let symbols = self.footer.symbols[first..].iter().zip(self.symbol_starts[first..].windows(2));
         let symbols = symbols
             .take_while(|(_, rows)| rows[0] < end)
             .flat_map(|(summary, rows)| std::iter::repeat_n(&summary.symbol, rows[1].min(end) - rows[0].max(start)));
         let ticks = rows.keys().and_then(|keys| rows.ticks(symbols, &keys));
-        ticks.map_err(|error| failed(READING, error))
+        ticks.map_err(|error| unread(READING, error))
     }
 
     /// Where rows of `symbol` that may lie within `range` are, in order.
@@ -168,13 +166,12 @@ impl SegmentFile {
         min.saturating_mul(MILLISECOND) < range.to.0 && max.saturating_add(1).saturating_mul(MILLISECOND) > range.from.0
     }
 
-    fn rows(&self, group: usize, rows: Range<usize>) -> Result<Rows<'_>> {
-        let group = self.file.get_row_group(group).map_err(|error| failed(READING, error))?;
-        Ok(Rows { group, rows })
+    fn rows(&self, group: usize, range: Range<usize>) -> Rows<'_> {
+        Rows { file: &self.file, group, range }
     }
 
     fn keys_of(&self, run: &Run) -> Result<Vec<TickKey>> {
-        self.rows(run.group, run.rows.clone())?.keys().map_err(|error| failed(READING, error))
+        self.rows(run.group, run.rows.clone()).keys().map_err(|error| unread(READING, error))
     }
 
     fn read(&self, run: &Run, keys: &[TickKey]) -> Result<Vec<Tick>> {
@@ -182,8 +179,8 @@ impl SegmentFile {
             return Ok(Vec::new());
         }
         let symbols = std::iter::repeat(&self.footer.symbols[run.symbol].symbol);
-        let ticks = self.rows(run.group, run.rows.clone())?.ticks(symbols, keys);
-        ticks.map_err(|error| failed(READING, error))
+        let ticks = self.rows(run.group, run.rows.clone()).ticks(symbols, keys);
+        ticks.map_err(|error| unread(READING, error))
     }
 }
 

@@ -32,13 +32,28 @@ pub use write::write;
 use parquet::errors::ParquetError;
 use tallybook_core::{Error, ErrorKind};
 
-/// What the disk refuses may go well later; anything else that does not fit makes a file corrupt.
-fn failed(operation: &'static str, error: ParquetError) -> Error {
+/// What a failed read means. The file was opened: what the disk does not give now, it will not give later.
+fn unread(operation: &'static str, error: ParquetError) -> Error {
     match error {
-        ParquetError::External(source) if source.is::<std::io::Error>() => {
-            Error::new(ErrorKind::Unavailable, operation, "the file cannot be read or written").with_source(source)
+        ParquetError::External(source) if is_of_disk(source.as_ref()) => {
+            let context = "its disk fails to read the file; restore it from a backup";
+            Error::new(ErrorKind::Unsupported, operation, context).with_source(source)
         }
         other => Error::corrupt(operation, "the file is no segment, or is damaged; restore it from a backup")
             .with_source(other),
     }
+}
+
+/// What a failed write means: what the disk refuses may go well later.
+fn unwritten(operation: &'static str, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(source) if is_of_disk(source.as_ref()) => {
+            Error::new(ErrorKind::Unavailable, operation, "the file cannot be written").with_source(source)
+        }
+        other => Error::new(ErrorKind::Internal, operation, "the segment cannot be written").with_source(other),
+    }
+}
+
+fn is_of_disk(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.raw_os_error().is_some())
 }

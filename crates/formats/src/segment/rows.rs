@@ -6,15 +6,19 @@ use std::sync::Arc;
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::reader::RowGroupReader;
 use tallybook_core::{Decimal, Tick, TickFlags, TickKey, Timestamp};
 
 use super::columns;
 use super::write::MILLISECOND;
+use crate::bounded::{BoundedFile, Budget, guarded};
 
-pub(super) struct Rows<'g> {
-    pub(super) group: Box<dyn RowGroupReader + 'g>,
-    pub(super) rows: Range<usize>,
+/// What is read of a column at a time may come to when it is decompressed.
+const MAX_COLUMN_BYTES: usize = 256 << 20;
+
+pub(super) struct Rows<'f> {
+    pub(super) file: &'f BoundedFile,
+    pub(super) group: usize,
+    pub(super) range: Range<usize>,
 }
 
 impl Rows<'_> {
@@ -90,12 +94,16 @@ impl Rows<'_> {
 
     /// The levels (of an optional column: 1 where there is a value) and the values of these rows.
     fn column<T: DataType>(&self, column: usize) -> Result<(Vec<i16>, Vec<T::T>)> {
-        let mut reader = get_typed_column_reader::<T>(self.group.get_column_reader(column)?);
-        let wanted = self.rows.len();
+        let budget = Budget::new(MAX_COLUMN_BYTES);
+        let mut reader = get_typed_column_reader::<T>(self.file.column(self.group, column, &budget)?);
+        let wanted = self.range.len();
         let (mut levels, mut values) = (Vec::with_capacity(wanted), Vec::with_capacity(wanted));
-        let skipped = reader.skip_records(self.rows.start)?;
-        let (read, _, _) = reader.read_records(wanted, Some(&mut levels), None, &mut values)?;
-        if skipped == self.rows.start && read == wanted { Ok((levels, values)) } else { Err(damaged("too few rows")) }
+        let (skipped, read) = guarded(|| {
+            let skipped = reader.skip_records(self.range.start)?;
+            let (read, _, _) = reader.read_records(wanted, Some(&mut levels), None, &mut values)?;
+            Ok((skipped, read))
+        })?;
+        if skipped == self.range.start && read == wanted { Ok((levels, values)) } else { Err(damaged("too few rows")) }
     }
 }
 

@@ -11,7 +11,7 @@ use parquet::file::writer::SerializedFileWriter;
 use tallybook_core::{Decimal, Error, ErrorKind, Result, Tick};
 
 use super::footer::Footer;
-use super::{SegmentFile, columns, failed};
+use super::{SegmentFile, columns, unwritten};
 use crate::columnar::{Columns, bytes};
 
 pub(super) const OPERATION: &str = "writing a segment";
@@ -39,7 +39,7 @@ pub fn write(
     };
     let file = File::create(path).map_err(refused)?;
     let mut footer = Footer::new(metadata);
-    let mut writer = GroupWriter::new(&file).map_err(|error| failed(OPERATION, error))?;
+    let mut writer = GroupWriter::new(&file).map_err(|error| unwritten(OPERATION, error))?;
     let mut group: Vec<Tick> = Vec::new();
     for tick in ticks {
         let tick = tick?;
@@ -51,14 +51,14 @@ pub fn write(
             }
             let complete = group.len() >= GROUP_ROWS && before.0 != now.0;
             if complete || group.len() >= MAX_GROUP_ROWS {
-                writer.write(&group).map_err(|error| failed(OPERATION, error))?;
+                writer.write(&group).map_err(|error| unwritten(OPERATION, error))?;
                 group.clear();
             }
         }
         footer.count(&tick);
         group.push(tick);
     }
-    writer.write(&group).map_err(|error| failed(OPERATION, error))?;
+    writer.write(&group).map_err(|error| unwritten(OPERATION, error))?;
     writer.finish(&footer)?;
     file.sync_all().map_err(refused)?;
     SegmentFile::open(path)
@@ -104,7 +104,7 @@ impl<'f> GroupWriter<'f> {
         for pair in footer.to_key_values()? {
             self.0.append_key_value_metadata(pair);
         }
-        self.0.close().map_err(|error| failed(OPERATION, error))?;
+        self.0.close().map_err(|error| unwritten(OPERATION, error))?;
         Ok(())
     }
 }

@@ -66,6 +66,7 @@ use exposition::Exposition;
 
 pub(crate) use guard::Guard;
 pub(crate) use openapi::openapi_json;
+pub use unread::MAX_DEAD_LETTERS;
 
 /// Calls that read whole tables run at most this many at a time; the others wait for their turn.
 const CONCURRENT_SCANS: usize = 2;

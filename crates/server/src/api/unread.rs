@@ -12,7 +12,8 @@ use super::error::{ApiError, BodyFailures, Failures};
 use super::params::{NoParams, Params};
 use super::records::format_of;
 
-const MAX_LETTERS: usize = 1_000;
+/// What a request to `/api/v1/dead-letters` may bring at the most.
+pub const MAX_DEAD_LETTERS: usize = 1_000;
 const MAX_TEXT_BYTES: usize = BadRecord::MAX_TEXT_BYTES;
 
 /// Input that is no record.
@@ -63,8 +64,8 @@ pub(crate) async fn post(
     let body = api.receiver.body(request).await?;
     let unread: Vec<Unread> =
         serde_json::from_slice(body.as_ref()).map_err(|error| ApiError::invalid_body(error.to_string()))?;
-    if unread.len() > MAX_LETTERS {
-        return Err(ApiError::invalid_body(format!("{} are more than {MAX_LETTERS} at a time", unread.len())));
+    if unread.len() > MAX_DEAD_LETTERS {
+        return Err(ApiError::invalid_body(format!("{} are more than {MAX_DEAD_LETTERS} at a time", unread.len())));
     }
     let too_long =
         |unread: &Unread| [&unread.place, &unread.error, &unread.text].iter().any(|text| text.len() > MAX_TEXT_BYTES);

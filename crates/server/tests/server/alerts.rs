@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use serde_json::{Value, json};
 use tallybook_core::Timestamp;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -68,8 +68,10 @@ async fn an_alert_of_a_target_that_is_removed_is_over() {
     let rules = json!({ "rules": [{ "name": "down", "when": "down", "for_seconds": 1 }] });
     let set = server.client.put(server.api("/api/v1/alerts/rules")).json(&rules).send().await.unwrap();
     assert_eq!(set.status(), 200);
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let target = json!({ "target": format!("tcp://{closed}"), "interval_ms": 100 });
+    // Taken, so that nobody else answers there.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let target = json!({ "target": format!("tcp://{}", closed.local_addr().unwrap()), "interval_ms": 100 });
     let added = server.client.post(server.api("/api/v1/ping/targets")).json(&target).send().await.unwrap();
     let added: Value = added.json().await.unwrap();
     let firing = async |total: u64| {

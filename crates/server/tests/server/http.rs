@@ -228,17 +228,16 @@ async fn read_all(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn who_sends_too_slowly_is_let_go() {
-    let limits = Limits {
-        header_read_timeout: Duration::from_millis(100),
-        body_read_timeout: Duration::from_millis(100),
-        ..Limits::default()
-    };
+    let limit = Duration::from_millis(100);
+    let limits = Limits { header_read_timeout: limit, ..Limits::default() };
     let server = Setup::new().limits(limits).start().await;
     for begun in ["", "POST /v1/logs HTTP/1.1\r\nhost: localhost\r\n"] {
         let mut stream = TcpStream::connect(server.addresses.otlp_http).await.unwrap();
         stream.write_all(begun.as_bytes()).await.unwrap();
         assert!(!read_all(&mut stream).await.contains("200 OK"));
     }
+    let limits = Limits { body_read_timeout: limit, ..Limits::default() };
+    let server = Setup::new().limits(limits).start().await;
     let mut stream = TcpStream::connect(server.addresses.otlp_http).await.unwrap();
     let head =
         "POST /v1/logs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";

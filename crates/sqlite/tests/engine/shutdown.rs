@@ -1,7 +1,9 @@
 //! The end: what was taken is done, what comes later is refused at once.
 
+use std::ops::ControlFlow;
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tallybook_sqlite::{Ack, Engine, Error, ErrorKind, Options};
 
@@ -51,7 +53,10 @@ fn what_waits_when_the_end_comes_is_answered_and_true() {
             })
         })
         .collect();
-    thread::sleep(Duration::from_millis(50));
+    let before = fixture.engine.stats().writes;
+    while fixture.engine.stats().writes < before + 100 {
+        thread::yield_now();
+    }
     fixture.engine.shutdown().unwrap();
     let mut done: Vec<String> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
     let again = Engine::open(&fixture.path(), Options::default()).unwrap();
@@ -66,12 +71,17 @@ fn what_waits_when_the_end_comes_is_answered_and_true() {
 fn a_read_that_does_not_end_is_interrupted() {
     let fixture = Fixture::with(Options { shutdown_grace: Duration::from_millis(50), ..Options::default() });
     let engine = fixture.engine.clone();
-    let for_ever = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
-    let reader = thread::spawn(move || engine.query(for_ever, ()).unwrap_err().kind());
-    thread::sleep(Duration::from_millis(20));
-    let begun = Instant::now();
+    let (reads, reading) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let for_ever = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
+        let read = engine.for_each(for_ever, (), |_| {
+            let _ = reads.send(());
+            Ok(ControlFlow::Continue(()))
+        });
+        read.unwrap_err().kind()
+    });
+    reading.recv().unwrap();
     fixture.engine.shutdown().unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(reader.join().unwrap(), ErrorKind::Closed);
 }
 

@@ -195,7 +195,7 @@ fn many_reads_keep_nobody_from_emptying_the_log() {
     };
     let waited = std::time::Instant::now();
     while busy() {
-        assert!(waited.elapsed() < std::time::Duration::from_secs(20), "the log is held although nobody reads");
+        assert!(waited.elapsed() < std::time::Duration::from_secs(60), "the log is held although nobody reads");
         thread::sleep(std::time::Duration::from_millis(50));
     }
 }

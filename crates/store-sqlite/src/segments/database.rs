@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
 use tallybook_core::{Error, ErrorKind};
 
 use super::day::Day;
@@ -30,14 +30,21 @@ pub(crate) enum Refusal {
     Foreign,
     /// This process may not open it, or it is gone, or points to where nothing is.
     Denied(io::Error),
+    /// The disk fails to read it.
+    Unreadable(rusqlite::Error),
     /// It cannot be opened at present.
     Failed(rusqlite::Error),
 }
 
+/// What SQLite says where the disk fails to read; its other I/O errors may pass.
+const UNREADABLE: [i32; 4] =
+    [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_FSTAT, ffi::SQLITE_IOERR_CORRUPTFS];
+
 impl From<rusqlite::Error> for Refusal {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged(error),
+        match error.sqlite_error() {
+            Some(ffi::Error { code: ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt, .. }) => Self::Damaged(error),
+            Some(ffi::Error { extended_code, .. }) if UNREADABLE.contains(extended_code) => Self::Unreadable(error),
             _ => Self::Failed(error),
         }
     }
@@ -47,11 +54,6 @@ impl Refusal {
     /// Whether the file at `path` can never be used.
     pub(crate) fn is_damage(&self, path: &Path) -> bool {
         matches!(self, Self::Damaged(_)) || path.is_dir()
-    }
-
-    /// Whether the file has to be mended by hand, before which it is left alone.
-    pub(crate) fn is_lasting(&self) -> bool {
-        matches!(self, Self::Newer | Self::Foreign | Self::Denied(_))
     }
 
     /// The same, knowing which file it is.
@@ -91,6 +93,12 @@ impl Refusal {
                 ErrorKind::Unsupported,
                 operation,
                 format!("{path} cannot be opened; make it readable and writable"),
+            )
+            .with_source(error),
+            Self::Unreadable(error) => Error::new(
+                ErrorKind::Unsupported,
+                operation,
+                format!("{path} cannot be read: its disk fails; restore it, or move it away"),
             )
             .with_source(error),
             Self::Failed(error) => failed(operation, error),

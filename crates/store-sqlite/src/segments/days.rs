@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use tallybook_core::{Error, ErrorKind, Result, TimeRange};
@@ -10,7 +10,7 @@ use tallybook_core::{Error, ErrorKind, Result, TimeRange};
 use super::day::Day;
 use super::folder::Folder;
 use super::reader::DayReader;
-use super::sealed::Sealed;
+use super::sealed::{Sealed, SealedNames};
 use super::view::DayView;
 
 /// Connections that read and are kept for the next read, and opened Parquet files likewise.
@@ -40,15 +40,16 @@ struct Entry {
     /// Readers share it; who moves the day's files has it alone.
     state: RwLock<State>,
     revisions: Mutex<Option<Revisions>>,
+    /// What its Parquet file says, once that was read; nothing where its files were moved meanwhile.
+    sealed_names: Mutex<Option<SealedNames>>,
     /// Why it is left alone: a file of it could not be used when the store was opened, and nothing may take the place of
     /// what is in it.
     left_out: Option<String>,
 }
 
 impl Entry {
-    /// One without files that can be used.
-    fn new(revisions: Option<Revisions>, left_out: Option<String>) -> Self {
-        Self { state: RwLock::default(), revisions: Mutex::new(revisions), left_out }
+    fn new(state: State, revisions: Option<Revisions>, left_out: Option<String>) -> Self {
+        Self { state: RwLock::new(state), revisions: Mutex::new(revisions), sealed_names: Mutex::default(), left_out }
     }
 }
 
@@ -74,14 +75,15 @@ impl Days {
         days: BTreeMap<Day, (State, Revisions)>,
         left_out: BTreeMap<Day, (String, Option<Revisions>)>,
     ) -> Self {
-        let known = days.into_iter().map(|(day, (state, revisions))| {
-            let (state, revisions) = (RwLock::new(state), Mutex::new(Some(revisions)));
-            (day, Arc::new(Entry { state, revisions, left_out: None }))
-        });
-        let left_out = left_out.into_iter().map(|(day, (why, known))| (day, Arc::new(Entry::new(known, Some(why)))));
+        let known = days.into_iter().map(|(day, (state, revisions))| (day, Entry::new(state, Some(revisions), None)));
+        // Without files that can be used.
+        let left_out = left_out
+            .into_iter()
+            .map(|(day, (why, revisions))| (day, Entry::new(State::default(), revisions, Some(why))));
+        let entries = known.chain(left_out).map(|(day, entry)| (day, Arc::new(entry)));
         Self {
             folder,
-            entries: RwLock::new(known.chain(left_out).collect()),
+            entries: RwLock::new(entries.collect()),
             unusable: Mutex::default(),
             kept: Mutex::default(),
             closing: AtomicBool::new(false),
@@ -126,14 +128,14 @@ impl Days {
     }
 
     pub(crate) fn revisions(&self, day: Day) -> Option<Revisions> {
-        *self.entry(day)?.revisions.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.entry(day)?.revisions)
     }
 
     /// Notes that the commit of `revision` is going to add ticks to a day. Before that is committed: a follower that sees
     /// the commit must look at the day.
     pub(crate) fn note(&self, day: Day, revision: i64) {
         let Some(entry) = self.entry(day) else { return };
-        let mut revisions = entry.revisions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut revisions = lock(&entry.revisions);
         let first = revisions.map_or(revision, |known| known.first);
         *revisions = Some(Revisions { first, last: revision });
     }
@@ -142,16 +144,24 @@ impl Days {
     pub(crate) fn alone<T>(&self, day: Day, work: impl FnOnce(&mut State) -> T) -> T {
         let entry = {
             let mut days = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-            days.entry(day).or_insert_with(|| Arc::new(Entry::new(None, None))).clone()
+            days.entry(day).or_insert_with(|| Arc::new(Entry::new(State::default(), None, None))).clone()
         };
         let mut state: RwLockWriteGuard<'_, State> = entry.state.write().unwrap_or_else(PoisonError::into_inner);
         // They would go on reading files that are no more, and keep their logs.
         self.forget(day);
+        *lock(&entry.sealed_names) = None;
         let answer = work(&mut state);
         if !state.database && !state.parquet {
             self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(&day);
         }
         answer
+    }
+
+    /// Whether a day may have ticks of `symbol`, as far as that is known without opening it.
+    pub(crate) fn may_hold(&self, day: Day, symbol: &str) -> bool {
+        let Some(entry) = self.entry(day) else { return false };
+        let state = shared(&entry);
+        state.database || lock(&entry.sealed_names).as_ref().is_none_or(|names| names.may_hold(symbol))
     }
 
     /// Reads a day; `None` where there is none.
@@ -174,7 +184,7 @@ impl Days {
         work: impl FnOnce(&DayView<'_>) -> Result<T>,
     ) -> Result<Result<Option<T>>> {
         let answer = self.with(day, work);
-        let mut unusable = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unusable = lock(&self.unusable);
         match answer {
             Err(error) if error.needs_mending() => {
                 if unusable.insert(day) {
@@ -195,6 +205,12 @@ impl Days {
         let state = shared(&entry);
         let database = if state.database { Some(self.lend(day)?) } else { None };
         let sealed = if state.parquet { Some(self.sealed(day)?) } else { None };
+        if let Some(sealed) = &sealed {
+            let mut names = lock(&entry.sealed_names);
+            if names.is_none() {
+                *names = SealedNames::of(sealed.symbols());
+            }
+        }
         let view = DayView { day, state: *state, database: database.as_ref(), sealed: sealed.as_deref() };
         let answer = work(&view)?;
         if let Some(database) = database {
@@ -256,9 +272,13 @@ impl Days {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&day).cloned()
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        lock(&self.kept)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn shared(entry: &Entry) -> RwLockReadGuard<'_, State> {

@@ -30,6 +30,7 @@ impl Days {
             }
         }
         let mut days = self.within(range);
+        days.retain(|day| self.may_hold(*day, &query.symbol));
         if query.newest_first {
             days.reverse();
         }

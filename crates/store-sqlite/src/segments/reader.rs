@@ -10,7 +10,6 @@ use tallybook_core::{Error, Result, SymbolSummary, Tick, TickQuery, Timestamp};
 use super::database::{Refusal, open_reader};
 use super::day::{Day, lower_bound, upper_bound};
 use super::form::{Form, Numbers};
-use crate::error::failed;
 
 const OPERATION: &str = "reading ticks";
 /// Forms of a day that are remembered; of one with more, which only a strange feed has, the others are asked for tick by tick.
@@ -50,7 +49,7 @@ impl DayReader {
 
     /// The ticks of the page that are in this database.
     pub(crate) fn ticks(&self, query: &TickQuery) -> Result<Vec<Tick>> {
-        let error = |error| failed(OPERATION, error);
+        let error = |error| self.failed(error);
         let Some(symbol) = self.symbol(&query.symbol).map_err(error)? else { return Ok(Vec::new()) };
         let (after, before) = if query.newest_first { (None, query.after) } else { (query.after, None) };
         let lower = lower_bound(self.day, query.range.from, after);
@@ -81,7 +80,7 @@ impl DayReader {
             })?;
             rows.collect()
         };
-        read().map_err(|error| failed(OPERATION, error))
+        read().map_err(|error| self.failed(error))
     }
 
     /// How many ticks are here.
@@ -89,8 +88,8 @@ impl DayReader {
         let mut count = self
             .connection
             .prepare_cached("SELECT coalesce(sum(count), 0) FROM symbol")
-            .map_err(|error| failed(OPERATION, error))?;
-        count.query_row([], |row| row.get(0)).map(i64::cast_unsigned).map_err(|error| failed(OPERATION, error))
+            .map_err(|error| self.failed(error))?;
+        count.query_row([], |row| row.get(0)).map(i64::cast_unsigned).map_err(|error| self.failed(error))
     }
 
     /// How many ticks lie between the first and the last that were touched from `revision` on, by symbol.
@@ -99,9 +98,9 @@ impl DayReader {
                    BETWEEN t.first AND t.last)), 0) \
                    FROM (SELECT symbol, min(first) AS first, max(last) AS last FROM touched WHERE rev >= ? \
                    GROUP BY symbol) AS t";
-        let mut count = self.connection.prepare_cached(sql).map_err(|error| failed(OPERATION, error))?;
+        let mut count = self.connection.prepare_cached(sql).map_err(|error| self.failed(error))?;
         let counted = count.query_row([revision], |row| row.get(0)).map(i64::cast_unsigned);
-        counted.map_err(|error| failed(OPERATION, error))
+        counted.map_err(|error| self.failed(error))
     }
 
     /// What was touched from `revision` on.
@@ -122,7 +121,7 @@ impl DayReader {
             })?;
             rows.collect()
         };
-        read().map_err(|error| failed(OPERATION, error))
+        read().map_err(|error| self.failed(error))
     }
 
     fn symbol(&self, name: &str) -> rusqlite::Result<Option<i64>> {
@@ -167,6 +166,10 @@ impl DayReader {
         let sql = "SELECT source, flags, bid_divisor, ask_divisor, volume_divisor FROM form WHERE id = ?";
         let mut statement = self.connection.prepare_cached(sql)?;
         statement.query_row([id as i64], |row| Ok((Form::read(row, 1)?, row.get(0)?))).optional()
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> Error {
+        Refusal::from(error).into_error(OPERATION, Path::new(self.connection.path().unwrap_or_default()))
     }
 
     fn misread(&self) -> Error {

@@ -24,7 +24,10 @@ pub(crate) fn recover(folder: Folder, main: &Connection) -> Result<Days> {
         let found = if let Some(why) = files.unreadable.clone() {
             Found::Unusable(why)
         } else if known.is_none() || files.log || (files.database && files.parquet) {
-            examine(&folder, day, &files, known)?
+            match examine(&folder, day, &files, known) {
+                Err(error) if error.needs_mending() => Found::Unusable(error.to_string()),
+                found => found?,
+            }
         } else {
             let state = State { database: files.database, parquet: files.parquet };
             known.map_or(Found::Nothing, |revisions| Found::Day(state, revisions))
@@ -69,14 +72,7 @@ fn examine(folder: &Folder, day: Day, files: &Files, known: Option<Revisions>) -
         None => None,
         Some(Ok(database)) => Some(database),
         Some(Err(Refusal::Damaged(_))) => folder.put_aside(day, &path, OPERATION).map(|()| None)?,
-        Some(Err(refusal)) => {
-            let lasting = refusal.is_lasting();
-            let error = refusal.into_error(OPERATION, &path);
-            if !lasting {
-                return Err(error);
-            }
-            return Ok(Found::Unusable(error.to_string()));
-        }
+        Some(Err(refusal)) => return Err(refusal.into_error(OPERATION, &path)),
     };
     let mut state = State { database: database.is_some(), parquet: sealed.is_some() };
     if let Some(database) = database {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
 use tallybook_core::{Error, Result, SymbolSummary, Tick, TickKey, TickQuery, TimeRange, Timestamp};
@@ -16,6 +17,33 @@ const REVISION: &str = "revision";
 pub(crate) struct Sealed {
     file: SegmentFile,
     revision: i64,
+}
+
+/// Names of symbols that are remembered of a day.
+const NAMES_MAX: usize = 4_096;
+
+/// What symbols a sealed day has, remembered when its file is closed again: 8 bytes a symbol.
+#[derive(Debug)]
+pub(crate) struct SealedNames(Box<[u64]>);
+
+impl SealedNames {
+    /// Nothing of a day that has too many.
+    pub(crate) fn of(symbols: &[SymbolSummary]) -> Option<Self> {
+        let mut hashes: Vec<u64> = symbols.iter().take(NAMES_MAX).map(|summary| hashed(&summary.symbol)).collect();
+        hashes.sort_unstable();
+        (symbols.len() <= NAMES_MAX).then(|| Self(hashes.into()))
+    }
+
+    /// True, in rare cases, of one that is not there.
+    pub(crate) fn may_hold(&self, symbol: &str) -> bool {
+        self.0.binary_search(&hashed(symbol)).is_ok()
+    }
+}
+
+fn hashed(symbol: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    symbol.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Sealed {

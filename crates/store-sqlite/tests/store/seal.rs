@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
-use tallybook_core::{ErrorKind, Store as _, Tick, TickStore as _, Timestamp};
+use tallybook_core::{ErrorKind, Store as _, Tick, TickQuery, TickStore as _, Timestamp};
 use tempfile::TempDir;
 
-use crate::feed::{commit, day, file, files, followed, sorted, stored, tick, walk};
+use crate::feed::{EVER, commit, day, file, files, followed, sorted, stored, tick, walk};
 use crate::support::{SmallDisk, open};
 
 const NAME: &str = "ticks_2023-11-14";
@@ -212,4 +212,38 @@ async fn a_full_disk_ends_a_seal_and_costs_nothing() {
     fs::remove_file(&filler).unwrap();
     assert!(store.seal(Timestamp(day(0))).await.unwrap().sealed);
     assert_eq!(stored(&store).await, sorted(ticks));
+}
+
+#[tokio::test]
+async fn sealed_days_that_were_read_are_not_opened_for_a_symbol_that_they_do_not_have() {
+    const DAYS: i64 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    commit(&store, (0..DAYS).map(|days| tick("A", day(days), 1, "1")).collect()).await;
+    for days in 0..DAYS {
+        store.seal(Timestamp(day(days))).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let store = open(folder.path()).unwrap();
+    let read = async |symbol: &str| {
+        let query = TickQuery { symbol: symbol.into(), range: EVER, after: None, newest_first: false, limit: 1_000 };
+        store.ticks(&query).await
+    };
+    assert_eq!(read("NOBODY").await.unwrap(), []);
+    assert_eq!(read("A").await.unwrap().len(), DAYS as usize);
+    // More days than files are kept open: the first ones are closed.
+    fs::remove_file(file(folder.path(), 0, "parquet")).unwrap();
+    assert_eq!(read("NOBODY").await.unwrap(), []);
+    assert!(read("A").await.unwrap_err().needs_mending());
+
+    let late = |days: i64| vec![tick("NOBODY", day(days), 1, "1")];
+    commit(&store, late(1)).await;
+    assert_eq!(read("NOBODY").await.unwrap(), late(1));
+    commit(&store, late(2)).await;
+    for days in 1..3 {
+        store.seal(Timestamp(day(days))).await.unwrap();
+    }
+    assert_eq!(read("NOBODY").await.unwrap(), [late(1), late(2)].concat());
+    store.unseal(Timestamp(day(2))).await.unwrap();
+    assert_eq!(read("NOBODY").await.unwrap(), [late(1), late(2)].concat());
 }

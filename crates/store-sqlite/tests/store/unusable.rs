@@ -90,6 +90,49 @@ async fn days_that_break_while_the_store_is_open_stop_no_other_and_come_back_whe
     commit(&store, vec![tick("A", day(0), 2, "2"), tick("A", day(1), 2, "2")]).await;
 }
 
+/// Lets a file lie on a disk that fails: the kernel answers every read of such a file with an I/O error.
+fn fail_to_read(path: &Path) {
+    const FAILING: &str = "/sys/devices/software/power/autosuspend_delay_ms";
+    let error = fs::read(FAILING).expect_err("the kernel refuses to read it");
+    assert_eq!(error.raw_os_error(), Some(5), "{FAILING}: {error}");
+    fs::remove_file(path).unwrap();
+    std::os::unix::fs::symlink(FAILING, path).unwrap();
+}
+
+#[tokio::test]
+async fn days_whose_disk_fails_to_read_stop_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    commit(&store, (0..3).map(|days| tick("A", day(days), 1, "1")).collect()).await;
+    store.seal(Timestamp(day(1))).await.unwrap();
+    store.close().await.unwrap();
+    let mut store = open(folder.path()).unwrap();
+    let parts = [(0, "db"), (1, "parquet")].map(|(days, extension)| file(folder.path(), days, extension));
+    for part in &parts {
+        fail_to_read(part);
+    }
+
+    for opened_again in [false, true] {
+        if opened_again {
+            store.close().await.unwrap();
+            store = open(folder.path()).unwrap();
+        }
+        assert_eq!(readable(&store).await, [2]);
+        assert_eq!(store.readable_symbols(EVER).await.unwrap()[0].count, 1);
+        for days in 0..2 {
+            let error = read(&store, day(days)..day(3)).await.unwrap_err();
+            assert!(error.needs_mending(), "{error}");
+            let batch =
+                Sender::new().batch(Records { ticks: vec![tick("A", day(days), 2, "2")], ..Records::default() });
+            let error = store.commit(batch).await.unwrap_err();
+            assert_eq!((error.kind(), error.applied()), (ErrorKind::Unsupported, Applied::No), "{error}");
+        }
+        commit(&store, vec![tick("A", day(2), 1, "1")]).await;
+        assert_eq!(read(&store, day(2)..day(3)).await.unwrap().len(), 1);
+    }
+    assert!(parts.iter().all(|part| part.is_symlink()), "nothing was put in the place of what may come back");
+}
+
 #[tokio::test]
 async fn a_day_that_is_none_of_ours_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();

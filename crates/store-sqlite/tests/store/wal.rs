@@ -56,10 +56,10 @@ async fn an_idle_store_starts_its_log_over() {
     let mut sender = Sender::new();
     fill(&store, &mut sender, 5).await;
     let length = log_bytes(folder.path());
-    assert!(length > 0 && store.wal_stats().bytes > 0);
+    assert!(length > 0);
     let waited = Instant::now();
     while store.wal_stats().bytes > 0 {
-        assert!(waited.elapsed() < Duration::from_secs(30), "{:?}", store.wal_stats());
+        assert!(waited.elapsed() < Duration::from_secs(60), "{:?}", store.wal_stats());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     fill(&store, &mut sender, 1).await;
