@@ -2,11 +2,13 @@
 
 use tallybook_core::{Applied, ErrorKind, Outcome, Records, Store as _};
 
-use crate::support::{Sender, SmallDisk, attribute_keys, number_of_keys, open, plain};
+use tallybook_testing::SmallDisk;
+
+use crate::support::{Sender, attribute_keys, number_of_keys, open, plain};
 
 #[tokio::test]
 async fn a_full_disk_is_unavailable_and_writing_goes_on_once_there_is_room() {
-    let disk = SmallDisk::mount(16);
+    let disk = SmallDisk::new(16).unwrap();
     let filler = disk.path().join("filler");
     std::fs::write(&filler, vec![0; 12 << 20]).unwrap();
     let store = open(disk.path()).unwrap();
@@ -38,7 +40,7 @@ async fn a_full_disk_is_unavailable_and_writing_goes_on_once_there_is_room() {
 #[test]
 fn a_disk_that_is_full_from_the_start_is_one_sentence() {
     for kilobytes_left in [0, 64] {
-        let disk = SmallDisk::mount(1);
+        let disk = SmallDisk::new(1).unwrap();
         std::fs::write(disk.path().join("filler"), vec![0; (1024 - kilobytes_left) << 10]).unwrap();
         let error = open(disk.path()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -49,7 +51,7 @@ fn a_disk_that_is_full_from_the_start_is_one_sentence() {
 #[test]
 fn a_disk_that_is_full_in_a_checkpoint_or_a_copy_loses_nothing_and_is_told() {
     use tallybook_sqlite::{Cancel, Engine, ErrorKind, Options};
-    let disk = SmallDisk::mount(16);
+    let disk = SmallDisk::new(16).unwrap();
     let path = disk.path().join("app.db");
     let engine = Engine::open(&path, Options::default()).unwrap();
     engine.script("CREATE TABLE filler (x BLOB); INSERT INTO filler VALUES (randomblob(3000000))").unwrap();

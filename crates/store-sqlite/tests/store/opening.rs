@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use tallybook_core::{Applied, ErrorKind, Outcome, Records, Store as _};
 use tallybook_store_sqlite::{SqliteOptions, SqliteStore};
 
-use crate::support::{Sender, SmallDisk, database, is_root, open, plain};
+use tallybook_testing::{SmallDisk, is_root};
+
+use crate::support::{Sender, database, open, plain};
 
 #[test]
 fn a_second_opener_is_told_who_has_the_folder_until_it_is_free() {
@@ -31,8 +33,8 @@ fn a_read_only_folder_is_refused() {
     // Permissions do not stop root, a read-only file system does.
     let (disk, plain_folder);
     let folder = if is_root() {
-        disk = SmallDisk::mount(2);
-        disk.make_read_only();
+        disk = SmallDisk::new(2).unwrap();
+        disk.make_read_only().unwrap();
         disk.path()
     } else {
         plain_folder = tempfile::tempdir().unwrap();

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use tallybook_core::{ErrorKind, Store as _, Tick, TickQuery, TickStore as _, Timestamp};
+use tallybook_testing::SmallDisk;
 use tempfile::TempDir;
 
 use crate::feed::{EVER, commit, day, file, files, followed, sorted, stored, tick, walk};
-use crate::support::{SmallDisk, open};
+use crate::support::open;
 
 const NAME: &str = "ticks_2023-11-14";
 
@@ -191,7 +192,7 @@ async fn a_database_that_somebody_laid_beside_a_lesser_file_is_put_aside() {
 
 #[tokio::test]
 async fn a_full_disk_ends_a_seal_and_costs_nothing() {
-    let disk = SmallDisk::mount(16);
+    let disk = SmallDisk::new(16).unwrap();
     let store = open(disk.path()).unwrap();
     let ticks = walk(day(0), 40_000, 4);
     commit(&store, ticks.clone()).await;

@@ -1,8 +1,6 @@
 //! What the tests share.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -95,43 +93,4 @@ pub(crate) fn attribute_keys(seed: u64, rows: usize) -> CatalogueDelta {
 
 pub(crate) async fn number_of_keys(store: &SqliteStore) -> usize {
     store.list_all::<AttributeKey>(Query::new(1_000)).await.unwrap().len()
-}
-
-/// A small file system of its own, mounted until dropped. Needs root; without it the test fails, and says so.
-#[derive(Debug)]
-pub(crate) struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    pub(crate) fn mount(megabytes: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let size = format!("size={megabytes}m");
-        mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], folder.path());
-        Self(folder)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    pub(crate) fn make_read_only(&self) {
-        mount(&["-o", "remount,ro"], self.path());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: it goes even while a failed test still has a file open in it.
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
-}
-
-fn mount(arguments: &[&str], on: &Path) {
-    let mounted = Command::new("mount").args(arguments).arg(on).output().expect("`mount` is installed");
-    let said = String::from_utf8_lossy(&mounted.stderr).into_owned();
-    assert!(mounted.status.success(), "this test needs to mount a tmpfs; run it as root: {said}");
-}
-
-/// Root writes where it has no permission.
-pub(crate) fn is_root() -> bool {
-    std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
