@@ -16,6 +16,7 @@ mod ping;
 mod query;
 pub mod shape;
 mod sketch;
+mod sources;
 mod store;
 mod table;
 mod tick;
@@ -44,6 +45,7 @@ pub use ping::{
 };
 pub use query::{Condition, Page, Position, Query, RowPage, Sort};
 pub use sketch::{HASH_SEED, Sketch, hash_bytes};
+pub use sources::EndedSources;
 pub use store::{Info, Store, StoreExt};
 pub use table::{
     Class, Column, ColumnType, Fields, Json, MAX_KEY_BYTES, Record, Row, Rule, Rules, TABLES, Table, Value, table,

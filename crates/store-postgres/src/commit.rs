@@ -1,12 +1,12 @@
 //! A batch as one transaction: a few round trips, however many rows it has.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 use futures_util::future::{try_join, try_join_all};
 use tallybook_core::{
-    Batch, Committed, Counts, Error, ErrorKind, ExecutionRecords, Outcome, Records, Result, Row, Table, Value,
+    Batch, Committed, Counts, EndedSources, Error, ErrorKind, ExecutionRecords, Outcome, Records, Result, Row, Table,
+    Value,
 };
 
 use crate::error::{commit_failed, failed};
@@ -34,26 +34,8 @@ const REMEMBER: &str = "UPDATE batch_source SET pings_stored = $2, pings_merged 
 const RECALL: &str = "SELECT pings_stored, pings_merged, pings_duplicate, ticks_stored, ticks_duplicate, \
     executions_stored, executions_merged, executions_duplicate FROM batch_source WHERE source = $1 AND seq = $2";
 
-/// Sources that sent nothing for this long have ended; none sends again what it sent before.
-const FORGET_ENDED: &str = "DELETE FROM batch_source WHERE at < now() - interval '30 days'";
-/// How often a process looks for ended sources: each named request is a source.
-const FORGET_EVERY: Duration = Duration::from_secs(3_600);
-
-/// When this process forgot ended sources last.
-#[derive(Debug, Default)]
-pub(crate) struct Forgotten(Mutex<Option<Instant>>);
-
-impl Forgotten {
-    /// Whether it is time to forget ended sources; whoever asks does it.
-    fn is_due(&self) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|at| at.elapsed() >= FORGET_EVERY);
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
-    }
-}
+/// By the clock of the database, which all servers share.
+const FORGET_ENDED: &str = "DELETE FROM batch_source WHERE at < now() - make_interval(days => $1)";
 
 /// Applies the batch unless it has been applied.
 pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Committed> {
@@ -74,8 +56,9 @@ pub(crate) async fn commit(store: &PostgresStore, batch: &Batch) -> Result<Commi
         let Some(revision) = begin(&transaction, batch, seq).await? else {
             return recall(&transaction, batch, seq).await;
         };
-        if store.forgotten.is_due() {
-            transaction.execute(FORGET_ENDED, &[]).await.map_err(|error| failed(OPERATION, error))?;
+        if store.ended_sources.are_due() {
+            let after = [&EndedSources::AFTER_DAYS as &(dyn tokio_postgres::types::ToSql + Sync)];
+            transaction.execute(FORGET_ENDED, &after).await.map_err(|error| failed(OPERATION, error))?;
         }
         let plan = pings::plan(&transaction, pings).await?;
         tables.extend(pings::rows_of(&plan)?);

@@ -5,13 +5,12 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tallybook_core::{Error, ErrorKind, Result};
+use tallybook_core::{EndedSources, Error, ErrorKind, Result};
 use tokio_postgres::config::{Config, Host};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 use tracing::warn;
 
-use crate::commit::Forgotten;
 use crate::partitions::Partitions;
 use crate::ticks::Names;
 use crate::{PostgresOptions, PostgresStore, error, follow, tls};
@@ -98,8 +97,8 @@ pub(crate) async fn open(url: &str, options: &PostgresOptions) -> Result<Postgre
     let partitions = Partitions::of(&client).await.map_err(|error| error::failed(OPERATION, error))?;
     let id = follow::id(&client).await.map_err(|error| error::failed(OPERATION, error))?;
     drop(client);
-    let (names, forgotten, coalesced) = (Names::default(), Forgotten::default(), AtomicI64::new(0));
-    Ok(PostgresStore { pool, version, partitions, names, forgotten, coalesced, id, place })
+    let (names, ended_sources, coalesced) = (Names::default(), EndedSources::default(), AtomicI64::new(0));
+    Ok(PostgresStore { pool, version, partitions, names, ended_sources, coalesced, id, place })
 }
 
 /// What the URL sets stays, and ours comes first so that it can be overruled.

@@ -28,8 +28,8 @@ use std::sync::atomic::AtomicI64;
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use tallybook_core::{
-    Batch, Changes, Committed, Condition, Cursor, Info, Query, Result, RowPage, Segment, Store, StoreId, SymbolSummary,
-    Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
+    Batch, Changes, Committed, Condition, Cursor, EndedSources, Info, Query, Result, RowPage, Segment, Store, StoreId,
+    SymbolSummary, Table, Tick, TickQuery, TickStore, TimeRange, Timestamp,
 };
 
 use crate::partitions::Partitions;
@@ -56,7 +56,7 @@ pub struct PostgresStore {
     version: String,
     partitions: Partitions,
     names: Names,
-    forgotten: commit::Forgotten,
+    ended_sources: EndedSources,
     /// The revision at which this process last summed up the log of ticks.
     coalesced: AtomicI64,
     id: StoreId,

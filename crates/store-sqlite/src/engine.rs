@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tallybook_core::{
-    Batch, Committed, Condition, Error, ErrorKind, ExecutionRecords, Outcome, Records, Result, StoreId, Table,
-    Timestamp,
+    Batch, Committed, Condition, EndedSources, Error, ErrorKind, ExecutionRecords, Outcome, Records, Result, StoreId,
+    Table, Timestamp,
 };
 use tallybook_sqlite::Opening;
 use tallybook_sqlite::wal::WalLimits;
@@ -15,7 +15,6 @@ use crate::error::{commit_failed, failed};
 use crate::follow::Role;
 use crate::migrate::{self, Refusal};
 use crate::segments::{self, Day, Folder, Writers};
-use crate::sources::Forgotten;
 use crate::{follow, moves, pings, prune, sources, sql, write};
 
 pub(crate) const OPENING: &str = "opening the store";
@@ -29,7 +28,7 @@ pub(crate) struct State {
     /// Of the last commit.
     revision: i64,
     role: Role,
-    forgotten: Forgotten,
+    ended_sources: EndedSources,
 }
 
 /// The main database while it is written to.
@@ -38,7 +37,7 @@ pub(crate) struct Engine<'w> {
     pub(crate) connection: &'w mut Connection,
     pub(crate) revision: &'w mut i64,
     pub(crate) role: &'w mut Role,
-    forgotten: &'w mut Forgotten,
+    ended_sources: &'w EndedSources,
 }
 
 impl State {
@@ -71,7 +70,7 @@ impl State {
         let last = connection.query_row("SELECT last FROM revision", [], |row| row.get(0));
         let revision = last.map_err(|error| refused(path, error))?;
         let role = Role::read(connection)?;
-        Ok(Self { segments, revision, role, forgotten: Forgotten::default() })
+        Ok(Self { segments, revision, role, ended_sources: EndedSources::default() })
     }
 
     /// The name of the store.
@@ -80,8 +79,8 @@ impl State {
     }
 
     pub(crate) fn with<'w>(&'w mut self, connection: &'w mut Connection) -> Engine<'w> {
-        let Self { segments, revision, role, forgotten } = self;
-        Engine { segments, connection, revision, role, forgotten }
+        let Self { segments, revision, role, ended_sources } = self;
+        Engine { segments, connection, revision, role, ended_sources }
     }
 }
 
@@ -103,7 +102,9 @@ impl Engine<'_> {
         let transaction =
             self.connection.transaction_with_behavior(behavior).map_err(|error| failed(COMMITTING, error))?;
         // Dropped on an error, the transaction rolls back.
-        self.forgotten.forget_ended(&transaction).map_err(|error| failed(COMMITTING, error))?;
+        if self.ended_sources.are_due() {
+            sources::forget_ended(&transaction).map_err(|error| failed(COMMITTING, error))?;
+        }
         let committed = apply(&transaction, self.segments, batch, revision)?;
         if self.role.follows && committed.outcome == Outcome::Applied {
             follow::forget(&transaction).map_err(|cause| unclear_with_ticks(batch, failed(COMMITTING, cause)))?;

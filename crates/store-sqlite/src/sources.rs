@@ -1,33 +1,12 @@
 //! The last batch of each source, and what became of its records: a batch that is sent again is answered alike.
 
-use std::time::{Duration, Instant};
-
 use rusqlite::{Connection, OptionalExtension as _, params};
-use tallybook_core::{BatchId, Committed, Counts, Outcome, Timestamp};
-
-/// Sources that sent nothing for this long have ended; none sends again what it sent before.
-const SOURCE_KEPT: i64 = 30 * tallybook_core::DAY;
-/// How often ended sources are looked for: each named request is a source.
-const FORGET_EVERY: Duration = Duration::from_secs(3_600);
-
-/// When ended sources were forgotten last.
-#[derive(Debug, Default)]
-pub(crate) struct Forgotten(Option<Instant>);
-
-impl Forgotten {
-    /// Forgets ended sources, if it is time for that.
-    pub(crate) fn forget_ended(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        if self.0.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
-            forget_ended(connection)?;
-            self.0 = Some(Instant::now());
-        }
-        Ok(())
-    }
-}
+use tallybook_core::{BatchId, Committed, Counts, DAY, EndedSources, Outcome, Timestamp};
 
 /// Forgets ended sources.
 pub(crate) fn forget_ended(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM batch_source WHERE at < ?", [Timestamp::now().earlier(SOURCE_KEPT).0])?;
+    let since = Timestamp::now().earlier(i64::from(EndedSources::AFTER_DAYS) * DAY);
+    connection.execute("DELETE FROM batch_source WHERE at < ?", [since.0])?;
     Ok(())
 }
 
