@@ -91,7 +91,11 @@ impl Partitions {
         table: &Table,
         before: Timestamp,
     ) -> Result<(), tokio_postgres::Error> {
-        let ended = if self.of_buckets { ended(client, table, before).await? } else { Vec::new() };
+        let ended = if self.of_buckets {
+            ended(client, table, before).await?
+        } else {
+            ended_chunks(client, table, before).await?
+        };
         let empty = only_empty(client, ended).await?;
         if empty.is_empty() {
             return Ok(());
@@ -123,6 +127,16 @@ async fn ended(
         day.is_some_and(|day| day.saturating_add(1).saturating_mul(DAY) <= before.0)
     };
     Ok(names.into_iter().filter(has_ended).map(quoted).collect())
+}
+
+/// The same where TimescaleDB cuts the table.
+async fn ended_chunks(
+    client: &impl GenericClient,
+    table: &Table,
+    before: Timestamp,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let chunks = "SELECT show_chunks($1::text::regclass, older_than => $2::int8)::text";
+    client.query(chunks, &[&table.name, &before.0]).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// Those of `partitions` that are there and hold nothing.

@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 /// Time for the server to do what it was told before its answer is thrown away.
 const SERVER_WORKS: Duration = Duration::from_millis(30);
 
+/// The type of a message with data of COPY. The first message of a connection, which has no type, begins with a zero.
+const COPY_DATA: u8 = b'd';
+
 /// Where the next connection is cut; messages are counted from the moment this is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
@@ -28,6 +31,8 @@ pub(crate) type Rewrite = (String, String);
 struct State {
     cut: Option<Cut>,
     messages: usize,
+    /// Those of the messages that are data of COPY.
+    copied: usize,
 }
 
 /// A running proxy.
@@ -71,7 +76,7 @@ impl Proxy {
 
     /// Counts from now on and cuts once.
     pub(crate) fn cut_at(&self, cut: Cut) {
-        *self.state.lock().expect("no panic") = State { cut: Some(cut), messages: 0 };
+        *self.state.lock().expect("no panic") = State { cut: Some(cut), ..State::default() };
     }
 
     /// Counts from now on.
@@ -83,6 +88,11 @@ impl Proxy {
     pub(crate) fn seen(&self) -> (usize, bool) {
         let state = self.state.lock().expect("no panic");
         (state.messages, state.cut.is_some())
+    }
+
+    /// Messages with data of COPY since the count began.
+    pub(crate) fn copied(&self) -> usize {
+        self.state.lock().expect("no panic").copied
     }
 }
 
@@ -151,6 +161,7 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: Arc<Mu
             let mut state = state.lock().expect("no panic");
             let number = state.messages;
             state.messages += 1;
+            state.copied += usize::from(message.first() == Some(&COPY_DATA));
             state.cut.take_if(|cut| matches!(cut, Cut::BeforeRequest(at) | Cut::BeforeAnswer(at) if *at == number))
         };
         match cut {
