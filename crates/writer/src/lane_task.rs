@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tallybook_core::{Counts, Records, Store};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::commit::{Committer, Outcome};
 use crate::feed::Emptied;
+use crate::jitter::Jitters;
 use crate::lane::{Answer, Lane, Request};
 use crate::ledger::Settled;
 use crate::refusals::RefusedPart;
@@ -17,11 +18,16 @@ use crate::send::Sender;
 use crate::shared::{Shared, later};
 use crate::task::PAUSE_PER_FLUSH;
 
+/// How long the first pings wait for what the store knows of others; where it does not answer, they have no jitter.
+const LEARN_MAX_WAIT: Duration = Duration::from_secs(1);
+
 pub(crate) struct LaneTask {
+    store: Arc<dyn Store>,
     shared: Arc<Shared>,
     lane: Arc<Lane>,
     committer: Committer,
     emptied: Emptied,
+    jitters: Jitters,
     stop: watch::Receiver<Option<Instant>>,
     /// When the pause after the last commit is over.
     rested_at: Instant,
@@ -34,8 +40,9 @@ impl LaneTask {
         lane: Arc<Lane>,
         stop: watch::Receiver<Option<Instant>>,
     ) -> Self {
-        let committer = Committer::new(Sender::new(store, shared.clone(), stop.clone(), lane.family));
-        Self { shared, lane, committer, emptied: Emptied::default(), stop, rested_at: Instant::now() }
+        let committer = Committer::new(Sender::new(store.clone(), shared.clone(), stop.clone(), lane.family));
+        let (emptied, jitters) = (Emptied::default(), Jitters::default());
+        Self { store, shared, lane, committer, emptied, jitters, stop, rested_at: Instant::now() }
     }
 
     /// Runs until a stop; says what kept it where it had to give up.
@@ -43,6 +50,7 @@ impl LaneTask {
         loop {
             let last = self.wait().await;
             let mut requests = self.shared.drain(&self.lane, &mut self.emptied);
+            self.fill_jitters(&mut requests).await;
             let mut busy = Duration::ZERO;
             while let Some(group) = next_group(&mut requests, self.lane.options.max_commit_records) {
                 let flushed = self.commit(group).await;
@@ -57,6 +65,17 @@ impl LaneTask {
             self.rested_at = later(Instant::now(), busy.saturating_mul(PAUSE_PER_FLUSH));
             if last {
                 return None;
+            }
+        }
+    }
+
+    async fn fill_jitters(&mut self, requests: &mut VecDeque<Request>) {
+        if requests.iter().all(|request| request.records.pings.is_empty()) {
+            return;
+        }
+        if let Ok(Ok(())) = timeout(LEARN_MAX_WAIT, self.jitters.learn(&*self.store)).await {
+            for request in requests {
+                self.jitters.fill(&mut request.records.pings);
             }
         }
     }

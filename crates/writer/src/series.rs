@@ -1,7 +1,5 @@
 //! Pings, ticks and executions: what a [`Writer`] offers for them.
 
-use std::sync::PoisonError;
-
 use tallybook_core::{DeadLetter, ExecutionRecords, Family, Ping, Records, SourceId, Tick};
 use tokio::sync::oneshot;
 
@@ -59,7 +57,7 @@ impl Writer {
     }
 
     /// Takes pings and answers as their family's [`AckLevel`] says. Those that come in the order of their time get their
-    /// jitter here, where they have none. May be dropped at any await: they are then taken whole or not at all.
+    /// jitter on the way to the store, where they have none. May be dropped at any await: they are then taken whole or not at all.
     ///
     /// # Errors
     /// Except after [`Refused::Unacknowledged`], nothing was taken.
@@ -115,7 +113,6 @@ impl Writer {
         }
         drop(in_line);
         beside_the_runtime(offered > INLINE_MAX_ROWS, || {
-            shared.jitters.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut records.pings);
             shared.feed.admit_all(&mut records.ticks);
         });
         let left = records.len();

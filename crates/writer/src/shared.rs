@@ -12,7 +12,6 @@ use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use crate::feed::Feed;
-use crate::jitter::Jitters;
 use crate::lane::Lane;
 use crate::ledger::{Folded, Ledger};
 use crate::{AckLevel, Companion, Refused, State, Stats, WhenFull, WriterOptions};
@@ -77,7 +76,6 @@ pub(crate) struct Shared {
     pub(crate) ticks: Arc<Lane>,
     pub(crate) executions: Arc<Lane>,
     pub(crate) feed: Feed,
-    pub(crate) jitters: Mutex<Jitters>,
     /// What is told of every commit.
     pub(crate) companion: Option<Arc<dyn Companion>>,
     /// Counts commits, for those who follow the store.
@@ -91,7 +89,6 @@ impl Shared {
             ticks: Arc::new(Lane::new(Family::Tick, options.ticks.queue)),
             executions: Arc::new(Lane::new(Family::Execution, options.executions)),
             feed: Feed::new(&options.ticks),
-            jitters: Mutex::default(),
             companion,
             commits: watch::Sender::new(0),
             options: *options,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tallybook_core::{Counts, Family, Ping, Query, StoreExt};
-use tallybook_writer::{Refused, WriterOptions};
+use tallybook_writer::{Refused, Writer, WriterOptions};
 use tokio::time::sleep;
 
 use crate::support::{Unruly, account_of, ping, start, tick};
@@ -23,6 +23,29 @@ async fn pings_are_stored_with_their_jitter_and_bad_ones_put_aside() {
     assert_eq!((&*letters[0].target, &*letters[0].error), ("ping", "the target is empty"));
     let correction = writer.pings(vec![ping("a", 1, Some(2_000))]).await.unwrap();
     assert_eq!(correction.counts, Counts { merged: 1, ..Counts::default() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_that_come_again_are_the_same_also_after_a_restart() {
+    let store = Unruly::new();
+    let send = async |writer: &Writer, numbers: std::ops::RangeInclusive<u32>| {
+        let pings = numbers.map(|at| ping("a", at.into(), Some(1_000 * u64::from(at).pow(2))));
+        writer.pings(pings.collect()).await.unwrap().counts
+    };
+    let stored = |stored| Counts { stored, ..Counts::default() };
+    let duplicate = |duplicate| Counts { duplicate, ..Counts::default() };
+    let writer = start(&store, &WriterOptions::default());
+    assert_eq!(send(&writer, 1..=5).await, stored(5));
+    assert_eq!(send(&writer, 3..=5).await, duplicate(3));
+    assert!(writer.stop(Duration::from_secs(10)).await.drained);
+
+    let writer = start(&store, &WriterOptions::default());
+    assert_eq!(send(&writer, 3..=5).await, duplicate(3));
+    assert_eq!(send(&writer, 6..=9).await, stored(4));
+    assert_eq!(send(&writer, 7..=9).await, duplicate(3));
+    let stored = store.list_all::<Ping>(Query::new(100)).await.unwrap();
+    let without: Vec<_> = (1..).zip(&stored).filter(|(_, ping)| ping.jitter.is_none()).map(|(at, _)| at).collect();
+    assert_eq!(without, [1, 6], "the first of each process");
 }
 
 /// Pings, ticks and bad ones of both from many callers, while half of the commits fail in some way.
