@@ -14,7 +14,7 @@ use crate::setup::Setup;
 use crate::tools::sqlite3;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// A place in which commands are run.
@@ -64,6 +64,13 @@ impl Jobs {
     /// Spools that lie in the data folder.
     pub fn spooled(&self) -> usize {
         std::fs::read_dir(self.data_dir.join("spool")).map_or(0, Iterator::count)
+    }
+
+    /// Whether this is in a spool by now: events are there as JSON, a few lines as they are.
+    pub fn has_spooled(&self, text: &str) -> bool {
+        let spools = std::fs::read_dir(self.data_dir.join("spool")).into_iter().flatten().flatten();
+        let mut contents = spools.filter_map(|spool| std::fs::read(spool.path()).ok());
+        contents.any(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
     }
 
     /// `tallybook` with these arguments, not started yet.
@@ -174,6 +181,11 @@ impl Drop for Job {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Whether a process is there and no zombie.
+pub fn is_alive(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 /// An execution as it lies in the SQLite store.

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use crate::server::Server;
 
 /// How long a start may take until the server is ready, or until it has refused to start.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_secs(180);
 /// The pause between two questions whether the server is ready.
 const READY_EVERY: Duration = Duration::from_millis(10);
 /// Another process may take a port between the moment it was found free and the start of the server.

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use crate::cases::{self, Case};
 
 /// A case that takes longer hangs.
-const CASE_TIME_LIMIT: Duration = Duration::from_secs(60);
+const CASE_TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// Where the store of one case keeps its data: a folder, a database, nothing. Dropped when the case is over.
 #[async_trait]

@@ -14,7 +14,7 @@ use crate::free_addresses;
 
 const PROGRAM: &str = "clickhouse-server";
 /// How long a start may take.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_secs(180);
 
 /// A running server; killed when dropped. Everybody on this machine is the user `default`; `reader` (password `secret`) may
 /// only read.

@@ -133,10 +133,9 @@ async fn a_run_that_died_after_the_clock_was_set_back_did_not_end_before_it_bega
     let setup = Setup::new()?;
     let jobs = Jobs::beside(&setup)?;
     clock.set(2 * HOURS)?;
-    let mut command = jobs.command(&["--name", "victim"], "echo STEP_START:one; echo begun; : > begun; sleep 300")?;
+    let mut command = jobs.command(&["--name", "victim"], "echo STEP_START:one; sleep 300")?;
     let mut child = command.envs(clock.environment()).spawn()?;
-    until("the start", async || Ok(jobs.home().join("begun").exists())).await?;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    until("the step", async || Ok(jobs.has_spooled("step_started"))).await?;
     clock.set(0)?;
     child.kill()?;
     child.wait()?;

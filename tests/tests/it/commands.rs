@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tallybook_testing::SmallDisk;
 use tallybook_tests::answer::Answer;
-use tallybook_tests::jobs::{Jobs, Recorded, until};
+use tallybook_tests::jobs::{Jobs, Recorded, is_alive, until};
 use tallybook_tests::server::Server;
 use tallybook_tests::setup::Setup;
 
@@ -150,7 +150,7 @@ async fn a_server_that_stops_ends_its_commands_and_records_that() -> Result<()> 
     assert_eq!((recorded.status(), recorded.texts()), ("cancelled", vec!["told"]));
     assert_eq!(fs::read_dir(setup.data_dir().join("spool"))?.count(), 0);
     let child = fs::read_to_string(child)?;
-    assert!(!fs::exists(format!("/proc/{}", child.trim()))?, "what it started outlived the server");
+    assert!(!is_alive(child.trim()), "what it started outlived the server");
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use tallybook_tests::setup::Setup;
 use tallybook_tests::tools::tallybook;
 use tokio::process::Command;
 
-pub(crate) const CATCHES_UP_MAX: Duration = Duration::from_secs(60);
+pub(crate) const CATCHES_UP_MAX: Duration = Duration::from_secs(180);
 const BATCH: u64 = 20;
 /// Room for a ClickHouse and for what the test brings into it.
 const DISK_MIB: u32 = 256;

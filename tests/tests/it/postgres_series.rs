@@ -12,7 +12,7 @@ use tallybook_tests::postgres::Database;
 use tallybook_tests::server::Client;
 use tallybook_tests::setup::Setup;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const CSV: [(&str, &str); 1] = [("content-type", "text/csv")];
 /// Records in a request.
 const BATCH: u64 = 50;

@@ -22,7 +22,7 @@ const BATCH: u64 = 200;
 const CLIENTS: u64 = 4;
 const CSV: [(&str, &str); 1] = [("content-type", "text/csv")];
 /// How long something may take that is awaited.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The ticks of the n-th request.
 fn request(symbol: &str, number: u64) -> String {
