@@ -10,11 +10,10 @@ use serde_json::Value;
 use tallybook_core::{LogLines, Stream};
 use tempfile::TempDir;
 
+use crate::PATIENCE;
 use crate::setup::Setup;
 use crate::tools::sqlite3;
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// A place in which commands are run.

@@ -11,10 +11,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::PATIENCE;
 use crate::server::Server;
 
-/// How long a start may take until the server is ready, or until it has refused to start.
-const START_MAX: Duration = Duration::from_secs(180);
 /// The pause between two questions whether the server is ready.
 const READY_EVERY: Duration = Duration::from_millis(10);
 /// Another process may take a port between the moment it was found free and the start of the server.
@@ -109,7 +108,7 @@ impl Setup {
     /// Whether it became ready before it ended.
     async fn wait_until_ready(&self, server: &mut Server) -> Result<bool> {
         let begun = Instant::now();
-        while begun.elapsed() < START_MAX {
+        while begun.elapsed() < PATIENCE {
             // Until it says so, it may be another server that answers there.
             if server.has_bound()? && server.get("/api/v1/ready").await.is_ok_and(|answer| answer.status == 200) {
                 return Ok(true);
@@ -119,7 +118,7 @@ impl Setup {
             }
             tokio::time::sleep(READY_EVERY).await;
         }
-        bail!("the server was not ready after {} s; it said:\n{}", START_MAX.as_secs(), server.log()?)
+        bail!("the server was not ready after {} s; it said:\n{}", PATIENCE.as_secs(), server.log()?)
     }
 
     /// Starts a server that is expected to refuse, and waits for its end.
@@ -128,7 +127,7 @@ impl Setup {
     /// When it does not end in time.
     pub async fn start_refused(&self) -> Result<Refusal> {
         let (mut child, _) = self.spawn()?;
-        let Ok(status) = tokio::time::timeout(START_MAX, child.wait()).await else {
+        let Ok(status) = tokio::time::timeout(PATIENCE, child.wait()).await else {
             bail!("the server did not refuse to start; it said:\n{}", fs::read_to_string(self.log_file())?);
         };
         Ok(Refusal { code: status?.code(), said: fs::read_to_string(self.log_file())? })

@@ -3,35 +3,30 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
 
 /// No system takes the ports of outgoing connections from here (Linux begins at 32768): the port of a server that is stopped
 /// stays free until it starts again.
 const PORTS: Range<u16> = 10_000..32_768;
-const ATTEMPTS: u32 = 1_000;
 
-/// Addresses of loopback, all different, where nobody listens at the moment.
+/// Addresses of loopback where nobody listens at the moment. This process gets none of them again.
 ///
 /// # Errors
 /// When there are not so many.
 pub fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
-    // Held together, so that they differ.
-    let mut listeners = Vec::with_capacity(N);
+    /// From a port on that others hardly begin with.
+    static NEXT: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(()) % PORTS.len() as u64));
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
     for address in &mut addresses {
-        let listener = listen()?;
-        *address = listener.local_addr()?;
-        listeners.push(listener);
+        let mut next = (0..PORTS.len()).map(|_| NEXT.fetch_add(1, Ordering::Relaxed) % PORTS.len() as u64);
+        let free = next.find_map(|at| TcpListener::bind((Ipv4Addr::LOCALHOST, PORTS.start + at as u16)).ok());
+        *address = free.context("no free port on loopback")?.local_addr()?;
     }
     Ok(addresses)
-}
-
-fn listen() -> Result<TcpListener> {
-    let random = RandomState::new();
-    let port = |attempt: u32| PORTS.start + (random.hash_one(attempt) % PORTS.len() as u64) as u16;
-    let listener = (0..ATTEMPTS).find_map(|attempt| TcpListener::bind((Ipv4Addr::LOCALHOST, port(attempt))).ok());
-    listener.context("no free port on loopback")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
+use tallybook_tests::PATIENCE;
 use tallybook_tests::load::{Load, Tally};
 use tallybook_tests::otlp::{Signal, gauge, log, logs, metrics, span, text, traces};
 use tallybook_tests::server::Client;
@@ -16,8 +17,6 @@ const BATCH: u64 = 20;
 const CLIENTS: usize = 2;
 /// Records of each kind that are acknowledged before the server ends.
 const RECORDS: u64 = 1_000;
-/// How long these may take to be acknowledged.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_under_load_keeps_what_was_acknowledged() -> Result<()> {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use tallybook_testing::SmallDisk;
+use tallybook_tests::PATIENCE;
 use tallybook_tests::load::Load;
 use tallybook_tests::otlp::{log, logs, span, text, traces};
 use tallybook_tests::server::Server;
@@ -16,8 +17,6 @@ const BATCH: u64 = 1_000;
 const CLIENTS: usize = 24;
 /// Room for all that the server keeps in memory, and for what it writes before and after.
 const DISK_MIB: u32 = 512;
-/// How long the server may take to notice a full disk, and to notice that it is not full any more.
-const NOTICE_MAX: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_told_to_clients_and_heals_by_itself() -> Result<()> {
@@ -32,18 +31,18 @@ async fn a_full_disk_is_told_to_clients_and_heals_by_itself() -> Result<()> {
         };
         (traces("checkout", (0..BATCH).map(named).collect()), BATCH)
     });
-    load.wait_for(10 * BATCH, NOTICE_MAX).await?;
+    load.wait_for(10 * BATCH, PATIENCE).await?;
 
     disk.fill()?;
     wait_until_ready_answers(&server, 503).await?;
     let ready = server.get("/api/v1/ready").await?;
     assert!(ready.text().contains("full"), "{}: {}", ready.status, ready.text());
     // Some find no room while the disk is full.
-    load.wait_until_put_off(NOTICE_MAX).await?;
+    load.wait_until_put_off(PATIENCE).await?;
 
     disk.free()?;
     wait_until_ready_answers(&server, 200).await?;
-    load.wait_for(10 * BATCH, NOTICE_MAX).await?;
+    load.wait_for(10 * BATCH, PATIENCE).await?;
     let tally = load.stop().await?;
     assert_eq!(tally.refusals, Vec::<String>::new());
 
@@ -59,7 +58,7 @@ async fn a_full_disk_is_told_to_clients_and_heals_by_itself() -> Result<()> {
 
 async fn wait_until_ready_answers(server: &Server, status: u16) -> Result<()> {
     let begun = Instant::now();
-    while begun.elapsed() < NOTICE_MAX {
+    while begun.elapsed() < PATIENCE {
         if server.get("/api/v1/ready").await?.status == status {
             return Ok(());
         }

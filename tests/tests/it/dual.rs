@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use tallybook_tests::PATIENCE;
 use tallybook_tests::server::{Client, Server};
 use tallybook_tests::setup::Setup;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends ticks numbered from `first` on, on two days; gives how many were new.
 async fn send(server: &Client, first: u64, count: u64) -> Result<u64> {

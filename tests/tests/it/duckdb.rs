@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tallybook_testing::SmallDisk;
+use tallybook_tests::PATIENCE;
 use tallybook_tests::otlp::{log, logs};
 use tallybook_tests::server::Client;
 use tallybook_tests::setup::Setup;
 
-use crate::mirrors::{CATCHES_UP_MAX, assert_same, load, wait_until_followed};
+use crate::mirrors::{assert_same, load, wait_until_followed};
 
 /// The n-th tick of a day: the bid rises from 1 by a thousandth.
 fn ticks(day: &str, count: u32) -> String {
@@ -44,7 +45,7 @@ fn mirrored() -> Result<(Setup, PathBuf)> {
 async fn wait_for_ticks(client: &Client, count: u64) -> Result<()> {
     let begun = Instant::now();
     while client.api("mirror").await?["ticks"].as_u64().unwrap_or_default() < count {
-        ensure!(begun.elapsed() < CATCHES_UP_MAX, "it does not catch up: {}", client.api("mirror").await?);
+        ensure!(begun.elapsed() < PATIENCE, "it does not catch up: {}", client.api("mirror").await?);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     wait_until_followed(client).await.map(drop)
@@ -100,7 +101,7 @@ async fn a_file_that_is_wiped_or_damaged_is_filled_anew() -> Result<()> {
         if ready["reason"].as_str().is_some_and(|reason| reason.contains("move it away")) {
             break;
         }
-        ensure!(begun.elapsed() < CATCHES_UP_MAX, "it does not say so: {ready}");
+        ensure!(begun.elapsed() < PATIENCE, "it does not say so: {ready}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     ensure!(fs::read(&file)? == b"no database", "the file of somebody else was changed");
@@ -121,7 +122,7 @@ async fn wait_for_services(setup: &Setup, file: &Path, count: u64) -> Result<()>
         if serde_json::from_str::<Value>(&said.out).is_ok_and(|row| row["services"] == count) {
             return Ok(());
         }
-        ensure!(begun.elapsed() < CATCHES_UP_MAX, "it does not catch up: {said:?}");
+        ensure!(begun.elapsed() < PATIENCE, "it does not catch up: {said:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -141,7 +142,7 @@ async fn a_full_disk_under_the_mirror_harms_nobody_and_heals() -> Result<()> {
     }
     let begun = Instant::now();
     while server.api("mirror").await?["state"] != "failing" {
-        ensure!(begun.elapsed() < CATCHES_UP_MAX, "it does not notice: {}", server.api("mirror").await?);
+        ensure!(begun.elapsed() < PATIENCE, "it does not notice: {}", server.api("mirror").await?);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     ensure!(server.get("/api/v1/ready").await?.status == 200, "the server goes on");
@@ -232,7 +233,7 @@ async fn every_table_is_exported_by_day_and_read_back() -> Result<()> {
     let load = load(&server);
     send_ticks(&server, "2026-03-01", 300).await?;
     send_ticks(&server, "2026-03-02", 200).await?;
-    load.wait_for(100, CATCHES_UP_MAX).await?;
+    load.wait_for(100, PATIENCE).await?;
     load.stop().await?;
     wait_for_ticks(&server, 500).await?;
     let file = file.to_string_lossy().into_owned();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tallybook_testing::{ClickHouse, SmallDisk};
+use tallybook_tests::PATIENCE;
 use tallybook_tests::jobs::until;
 use tallybook_tests::load::Load;
 use tallybook_tests::otlp::{log, logs};
@@ -15,7 +16,6 @@ use tallybook_tests::setup::Setup;
 use tallybook_tests::tools::tallybook;
 use tokio::process::Command;
 
-pub(crate) const CATCHES_UP_MAX: Duration = Duration::from_secs(180);
 const BATCH: u64 = 20;
 /// Room for a ClickHouse and for what the test brings into it.
 const DISK_MIB: u32 = 256;
@@ -38,7 +38,7 @@ pub(crate) async fn wait_until_followed(client: &Client) -> Result<Value> {
         if mirror["state"] == "following" && mirror["lag_records"] == 0 {
             return Ok(mirror);
         }
-        ensure!(begun.elapsed() < CATCHES_UP_MAX, "it does not catch up: {mirror}");
+        ensure!(begun.elapsed() < PATIENCE, "it does not catch up: {mirror}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -96,7 +96,7 @@ async fn a_server_killed_while_it_is_followed_loses_and_doubles_nothing_in_the_m
             ensure!(ready["reason"].as_str().is_some_and(|reason| reason.contains("rebuild")), "{ready}");
             break;
         }
-        ensure!(begun.elapsed() < CATCHES_UP_MAX, "it does not notice: {ready}");
+        ensure!(begun.elapsed() < PATIENCE, "it does not notice: {ready}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     server.stop().await
@@ -111,7 +111,7 @@ async fn a_mirror_whose_disk_is_full_disturbs_nobody_and_catches_up_with_nothing
     // Where a little room is left, a part of a page is kept, and kept again with each attempt.
     for room_kib in [0, 256, 1024] {
         let load = load(&server);
-        load.wait_for(10 * BATCH, CATCHES_UP_MAX).await?;
+        load.wait_for(10 * BATCH, PATIENCE).await?;
         disk.fill_but(room_kib)?;
         until("a failure of the mirror", async || {
             let (stats, ready) = (server.api("stats").await?, server.api("ready").await?);
@@ -121,7 +121,7 @@ async fn a_mirror_whose_disk_is_full_disturbs_nobody_and_catches_up_with_nothing
         })
         .await?;
         // The primary goes on meanwhile.
-        load.wait_for(10 * BATCH, CATCHES_UP_MAX).await?;
+        load.wait_for(10 * BATCH, PATIENCE).await?;
         let tally = load.stop().await?;
         ensure!(tally.put_off == 0 && tally.refusals.is_empty(), "the primary was disturbed: {tally:?}");
         server.send(&logs(&format!("late {room_kib}"), vec![log("hello".to_owned())])).await?;
@@ -153,13 +153,13 @@ async fn the_mirror_takes_orders_from_the_command_line() -> Result<()> {
     order(&["pause"]).await?;
     let begun = Instant::now();
     while order(&["status"]).await?["state"] != "paused" {
-        ensure!(begun.elapsed() < CATCHES_UP_MAX, "it does not rest");
+        ensure!(begun.elapsed() < PATIENCE, "it does not rest");
     }
     server.send(&logs("late", vec![log("hello".to_owned())])).await?;
     order(&["rebuild", "--yes"]).await?;
     let begun = Instant::now();
     while order(&["status"]).await?["rows"].as_u64().unwrap_or_default() == 0 {
-        ensure!(begun.elapsed() < CATCHES_UP_MAX, "it does not begin anew");
+        ensure!(begun.elapsed() < PATIENCE, "it does not begin anew");
     }
     wait_until_followed(&server).await?;
     server.stop().await?;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use tallybook_tests::PATIENCE;
 use tallybook_tests::setup::Setup;
 use tallybook_tests::tools::{check_integrity, sqlite3, tallybook};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
-const PATIENCE: Duration = Duration::from_secs(180);
 const NDJSON: [(&str, &str); 1] = [("content-type", "application/x-ndjson")];
 /// Pings in a request.
 const BATCH: u64 = 200;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tallybook_testing::Postgres;
+use tallybook_tests::PATIENCE;
 use tallybook_tests::jobs::{Jobs, until};
 use tallybook_tests::load::{Load, Tally};
 use tallybook_tests::otlp::{gauge, log, logs, metrics, text};
@@ -28,8 +29,6 @@ const SHARDS: u64 = 100;
 const FAMILY_BATCH: u64 = 20_000;
 /// How long PostgreSQL is away.
 const OUTAGE: Duration = Duration::from_secs(30);
-/// How long a few requests may take to be answered before it and after it.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 fn on(url: &str) -> Result<Setup> {
     Ok(Setup::new()?.with("USE_DB", "postgres").with("DATABASE_URL", url))

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
+use tallybook_tests::PATIENCE;
 use tallybook_tests::postgres::Database;
 use tallybook_tests::server::Client;
 use tallybook_tests::setup::Setup;
 
-const PATIENCE: Duration = Duration::from_secs(180);
 const CSV: [(&str, &str); 1] = [("content-type", "text/csv")];
 /// Records in a request.
 const BATCH: u64 = 50;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use flate2::{Compression, write::GzEncoder};
 use tallybook_testing::SmallDisk;
+use tallybook_tests::PATIENCE;
 use tallybook_tests::server::Client;
 use tallybook_tests::setup::Setup;
 use tallybook_tests::tools::{check_integrity, run, tallybook};
@@ -21,8 +22,6 @@ use tokio::task::JoinSet;
 const BATCH: u64 = 200;
 const CLIENTS: u64 = 4;
 const CSV: [(&str, &str); 1] = [("content-type", "text/csv")];
-/// How long something may take that is awaited.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The ticks of the n-th request.
 fn request(symbol: &str, number: u64) -> String {
