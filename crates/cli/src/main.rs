@@ -261,6 +261,28 @@ Exit code of `status`: 0 while it follows, 1 where it fails or must be rebuilt."
     },
 }
 
+/// The commands that take settings, and the groups of settings that their help shows; all groups where none is named.
+const CONFIGURED: [(&str, &[&str]); 18] = [
+    ("serve", &[]),
+    ("config", &[]),
+    ("ping", &["Store"]),
+    ("run", &["Store"]),
+    ("executions", &["Store"]),
+    ("import", &["Store"]),
+    ("export", &["Store"]),
+    ("verify", &["Store"]),
+    ("seal", &["Store", "Pings and ticks"]),
+    ("unseal", &["Store"]),
+    ("prune", &["Store", "Catalogue", "Pings and ticks", "Executions"]),
+    ("backup", &["Store", "Backups"]),
+    ("backups", &["Store", "Backups"]),
+    ("restore", &["Store", "Backups"]),
+    ("sql", &["Store"]),
+    ("query", &["Store"]),
+    ("doctor", &["Store", "Network", "Backups"]),
+    ("optimize", &["Store"]),
+];
+
 /// What a shell says of a program that wrote to nobody: 128 and the number of SIGPIPE.
 const NOBODY_READS: i32 = 141;
 
@@ -306,34 +328,18 @@ fn one_line(bad_value: &clap::Error) -> String {
 }
 
 fn run() -> Result<ExitCode> {
-    // The file is named on the command line and gives the defaults of the rest of it: hence two parses.
-    let file = Cli::try_parse()?.config;
-    let mut command = Cli::command();
-    for name in ["ping", "run", "executions", "import", "export", "verify", "query"] {
-        command = command.mut_subcommand(name, with_short_help);
+    let mut matches = match Cli::command().try_get_matches() {
+        // To describe it takes longer than many a command does.
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => described().try_get_matches(),
+        parsed => parsed,
+    }?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    let file = cli.config.take();
+    // The command line may name the file that gives the defaults of the rest of it.
+    if let Some(command) = settings::with_file(Cli::command, file.as_deref(), CONFIGURED.map(|(name, _)| name))? {
+        matches = command.try_get_matches()?;
+        cli = Cli::from_arg_matches(&matches)?;
     }
-    let configured = [
-        "serve",
-        "ping",
-        "run",
-        "executions",
-        "import",
-        "export",
-        "verify",
-        "seal",
-        "unseal",
-        "prune",
-        "backup",
-        "backups",
-        "restore",
-        "sql",
-        "query",
-        "doctor",
-        "optimize",
-        "config",
-    ];
-    let matches = settings::with_file(command, file.as_deref(), &configured)?.try_get_matches()?;
-    let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
         Command::Serve { settings, demo } => serve::run(&settings, file.as_deref(), demo)?,
         Command::Top(options) => top::run(&options)?,
@@ -363,10 +369,20 @@ fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command with the settings that do not say which store out of its help; they hold all the same.
-fn with_short_help(command: clap::Command) -> clap::Command {
+/// The command line for people, with what is of no use to a command out of its help.
+fn described() -> clap::Command {
+    let mut command = Cli::command();
+    for (name, groups) in CONFIGURED.into_iter().filter(|(_, groups)| !groups.is_empty()) {
+        command = command.mut_subcommand(name, |command| with_short_help(command, groups));
+    }
+    command
+}
+
+fn with_short_help(command: clap::Command, groups: &[&str]) -> clap::Command {
+    let examples = command.get_after_help().cloned().unwrap_or_default();
+    let command = command.after_help(format!("{examples}\n\nThe other settings hold as well: tallybook serve --help"));
     command.mut_args(|arg| {
-        let shown = matches!(arg.get_help_heading(), None | Some("Store"));
+        let shown = arg.get_help_heading().is_none_or(|group| groups.contains(&group));
         arg.hide(!shown)
     })
 }
@@ -383,4 +399,21 @@ fn print_settings(settings: &[Resolved], json: bool) -> Result<()> {
     }
     println!("{table}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_takes_settings_gets_them_from_the_file_and_shows_those_that_matter_to_it() {
+        for command in described().get_subcommands() {
+            let name = command.get_name();
+            let takes_settings = command.get_arguments().any(|arg| arg.get_id() == "use_db");
+            assert_eq!(takes_settings, CONFIGURED.iter().any(|(known, _)| *known == name), "{name}");
+            let shows = |id| command.get_arguments().any(|arg| arg.get_id() == id && !arg.is_hide_set());
+            assert_eq!(shows("max_services"), ["serve", "config", "prune"].contains(&name), "{name}");
+            assert_eq!(shows("data_dir"), takes_settings, "{name}");
+        }
+    }
 }

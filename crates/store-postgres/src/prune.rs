@@ -7,7 +7,7 @@ use crate::error::failed;
 use crate::partitions::is_cut_by_day;
 use crate::rows;
 use crate::select::Filter;
-use crate::sql::{self, quoted};
+use crate::sql::quoted;
 
 const OPERATION: &str = "pruning a table";
 
@@ -19,7 +19,7 @@ pub(crate) async fn prune(
     conditions: &[Condition],
     limit: usize,
 ) -> Result<u64> {
-    sql::of(OPERATION, table)?;
+    table.place(OPERATION)?;
     Query { conditions: conditions.to_vec(), ..Query::new(limit) }.check(table)?;
     let mut client = store.client(OPERATION).await?;
     let Some(column) = table.retention else { return Ok(0) };

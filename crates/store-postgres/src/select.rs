@@ -9,14 +9,14 @@ use tokio_postgres::types::ToSql;
 
 use crate::error::failed;
 use crate::rows::{self, Parameter};
-use crate::sql::{self, column_list, quoted, readable};
+use crate::sql::{column_list, quoted, readable};
 
 pub(crate) const OPERATION: &str = "reading a list";
 
 /// Answers as [`Query::apply`] would over all rows of the table: the total and the page in one statement, so that both see
 /// one moment.
 pub(crate) async fn select(client: &Object, table: &'static Table, query: &Query) -> Result<RowPage> {
-    sql::of(OPERATION, table)?;
+    table.place(OPERATION)?;
     let order = query.check(table)?;
     let mut filter = Filter::new(table, &query.conditions);
     let name = quoted(table.name);

@@ -44,7 +44,7 @@ impl Place {
         if name == TickPlace::NAME {
             return TickPlace::parse(revision, rest).map(Self::Tick);
         }
-        let table = sql::of(OPERATION, table(name)?).ok()?.place;
+        let table = table(name)?.place(OPERATION).ok()?;
         Some(Self::Row(RowPlace { revision, table, rowid: rest.parse().ok()? }))
     }
 

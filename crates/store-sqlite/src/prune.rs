@@ -6,7 +6,7 @@ use tallybook_core::{Column, Condition, Query, Result, Table, Timestamp, Value};
 use crate::error::failed;
 use crate::filter::Filter;
 use crate::rows;
-use crate::sql::{self, quoted};
+use crate::sql::quoted;
 
 const OPERATION: &str = "pruning a table";
 
@@ -18,7 +18,7 @@ pub(crate) fn prune(
     conditions: &[Condition],
     limit: usize,
 ) -> Result<u64> {
-    sql::of(OPERATION, table)?;
+    table.place(OPERATION)?;
     let Some((sql, values)) = statement(table, before, conditions, limit)? else { return Ok(0) };
     let delete = || {
         let mut statement = connection.prepare_cached(&sql)?;

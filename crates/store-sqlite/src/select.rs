@@ -6,13 +6,13 @@ use tallybook_core::{Condition, Position, Query, Result, Row, RowPage, Table, Va
 use crate::error::failed;
 use crate::filter::Filter;
 use crate::rows;
-use crate::sql::{self, column_list, quoted};
+use crate::sql::{column_list, quoted};
 
 const OPERATION: &str = "reading a list";
 
 /// Answers as [`Query::apply`] would over all rows of the table.
 pub(crate) fn select(connection: &Connection, table: &'static Table, query: &Query) -> Result<RowPage> {
-    sql::of(OPERATION, table)?;
+    table.place(OPERATION)?;
     let order = query.check(table)?;
     if !query.total {
         return page(connection, table, query, &order, None);

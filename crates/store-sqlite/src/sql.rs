@@ -2,7 +2,7 @@
 //! always parameters.
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use tallybook_core::{Column, ColumnType, Result, Rule, Rules, TABLES, Table};
 
@@ -40,12 +40,15 @@ pub(crate) struct Writing {
     pub(crate) sketch: Option<String>,
 }
 
-static ALL: LazyLock<Vec<Statements>> =
-    LazyLock::new(|| TABLES.iter().enumerate().map(|(place, table)| Statements::new(place, table)).collect());
-
 /// The statements of every table, in the order of [`TABLES`].
-pub(crate) fn all() -> &'static [Statements] {
-    &ALL
+pub(crate) fn all() -> impl Iterator<Item = &'static Statements> {
+    (0..TABLES.len()).map(at)
+}
+
+/// The statements of the table at a place of [`TABLES`]: made when they are asked for, since a short command needs few.
+fn at(place: usize) -> &'static Statements {
+    static ALL: [OnceLock<Statements>; TABLES.len()] = [const { OnceLock::new() }; TABLES.len()];
+    ALL[place].get_or_init(|| Statements::new(place, TABLES[place]))
 }
 
 /// The statements of a table.
@@ -53,7 +56,7 @@ pub(crate) fn all() -> &'static [Statements] {
 /// # Errors
 /// `Invalid` when it is none of [`TABLES`].
 pub(crate) fn of(operation: &'static str, table: &Table) -> Result<&'static Statements> {
-    Ok(&ALL[table.place(operation)?])
+    Ok(at(table.place(operation)?))
 }
 
 impl Statements {

@@ -1,4 +1,4 @@
-//! What a newcomer sees first: the demo, and `top`.
+//! What a newcomer sees first: the demo, `top`, and help.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -28,4 +28,15 @@ async fn the_demo_is_five_services_and_top_shows_the_worst_of_them() -> Result<(
     // A wide column may be folded; the service of the first template is not.
     assert!(table.contains(worst["templates"][0]["service"].as_str().unwrap_or_default()), "{table}");
     server.stop().await
+}
+
+#[tokio::test]
+async fn help_is_of_the_command_and_points_to_the_rest() -> Result<()> {
+    let setup = Setup::new()?;
+    let serve = setup.run(&["serve", "--help"]).await?.ended_with(0)?;
+    assert!(serve.contains("--data-dir") && serve.contains("--max-services"), "{serve}");
+    let run = setup.run(&["run", "--help"]).await?.ended_with(0)?;
+    assert!(run.contains("--data-dir") && !run.contains("--max-services"), "{run}");
+    assert!(run.contains("tallybook run -- make test") && run.contains("tallybook serve --help"), "{run}");
+    Ok(())
 }

@@ -50,14 +50,22 @@ pub(crate) struct Resolved {
     pub(crate) source: String,
 }
 
-/// Parses the command line of `command` with the values of the settings file as defaults of the subcommands in `names`.
+/// The command line of `command` with the values of the settings file as defaults of the subcommands in `names`; `None` where
+/// there are no values.
 ///
 /// # Errors
 /// One sentence that names the file and the key.
-pub(crate) fn with_file(mut command: Command, file: Option<&Path>, names: &[&str]) -> Result<Command> {
+pub(crate) fn with_file<const N: usize>(
+    command: impl FnOnce() -> Command,
+    file: Option<&Path>,
+    names: [&str; N],
+) -> Result<Option<Command>> {
     let mut values = read_file(file)?;
     // Tables, and no setting that a flag could say.
     values.remove(commands::SECTION);
+    if values.is_empty() {
+        return Ok(None);
+    }
     let known = known_settings();
     let shown = file.unwrap_or(Path::new(DEFAULT_FILE)).display();
     for key in values.keys() {
@@ -66,6 +74,7 @@ pub(crate) fn with_file(mut command: Command, file: Option<&Path>, names: &[&str
             bail!("{shown}: there is no setting `{key}`; there are: {}", names.join(", "));
         }
     }
+    let mut command = command();
     for (key, value) in values {
         let value = match value {
             toml::Value::String(text) => text,
@@ -73,12 +82,12 @@ pub(crate) fn with_file(mut command: Command, file: Option<&Path>, names: &[&str
             _ => bail!("{shown}: `{key}` must be a text, a number or true/false"),
         };
         for name in names {
-            command = command.mut_subcommand(*name, |subcommand| {
+            command = command.mut_subcommand(name, |subcommand| {
                 subcommand.mut_arg(key.clone(), |arg| arg.default_value(value.clone()))
             });
         }
     }
-    Ok(command)
+    Ok(Some(command))
 }
 
 /// All of the settings file; nothing where there is none.
@@ -149,8 +158,8 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("settings.toml");
         std::fs::write(&path, file)?;
-        let command = Command::new("tallybook").subcommand(Settings::augment_args(Command::new("serve")));
-        let command = with_file(command, Some(&path), &["serve"])?;
+        let command = || Command::new("tallybook").subcommand(Settings::augment_args(Command::new("serve")));
+        let command = with_file(command, Some(&path), ["serve"])?.expect("the file has values");
         let matches = command.try_get_matches_from(["tallybook", "serve"].iter().chain(arguments))?;
         let matches = matches.subcommand().expect("serve").1;
         Ok((Settings::from_arg_matches(matches)?, resolve(matches, Some(&path))?))
