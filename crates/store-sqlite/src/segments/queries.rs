@@ -30,18 +30,19 @@ impl Days {
             }
         }
         let mut days = self.within(range);
-        days.retain(|day| self.may_hold(*day, &query.symbol));
         if query.newest_first {
             days.reverse();
         }
+        let mut days = days.into_iter().filter(|day| self.may_hold(*day, &query.symbol));
         let at_once = if query.limit < PARALLEL_FROM_TICKS { 1 } else { threads() };
         let mut ticks = Vec::new();
-        for days in days.chunks(at_once) {
-            let rest = query.limit - ticks.len();
-            if rest == 0 {
+        while ticks.len() < query.limit {
+            let next: Vec<Day> = days.by_ref().take(at_once).collect();
+            if next.is_empty() {
                 break;
             }
-            for found in self.ticks_of_each(days, &TickQuery { limit: rest, ..query.clone() })? {
+            let rest = query.limit - ticks.len();
+            for found in self.ticks_of_each(&next, &TickQuery { limit: rest, ..query.clone() })? {
                 let rest = query.limit - ticks.len();
                 if ticks.is_empty() { ticks = found } else { ticks.extend(found.into_iter().take(rest)) }
             }
