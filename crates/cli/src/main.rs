@@ -261,28 +261,6 @@ Exit code of `status`: 0 while it follows, 1 where it fails or must be rebuilt."
     },
 }
 
-/// The commands that take settings, and the groups of settings that their help shows; all groups where none is named.
-const CONFIGURED: [(&str, &[&str]); 18] = [
-    ("serve", &[]),
-    ("config", &[]),
-    ("ping", &["Store"]),
-    ("run", &["Store"]),
-    ("executions", &["Store"]),
-    ("import", &["Store"]),
-    ("export", &["Store"]),
-    ("verify", &["Store"]),
-    ("seal", &["Store", "Pings and ticks"]),
-    ("unseal", &["Store"]),
-    ("prune", &["Store", "Catalogue", "Pings and ticks", "Executions"]),
-    ("backup", &["Store", "Backups"]),
-    ("backups", &["Store", "Backups"]),
-    ("restore", &["Store", "Backups"]),
-    ("sql", &["Store"]),
-    ("query", &["Store"]),
-    ("doctor", &["Store", "Network", "Backups"]),
-    ("optimize", &["Store"]),
-];
-
 /// What a shell says of a program that wrote to nobody: 128 and the number of SIGPIPE.
 const NOBODY_READS: i32 = 141;
 
@@ -336,7 +314,7 @@ fn run() -> Result<ExitCode> {
     let mut cli = Cli::from_arg_matches(&matches)?;
     let file = cli.config.take();
     // The command line may name the file that gives the defaults of the rest of it.
-    if let Some(command) = settings::with_file(Cli::command, file.as_deref(), CONFIGURED.map(|(name, _)| name))? {
+    if let Some(command) = settings::with_file(Cli::command, file.as_deref())? {
         matches = command.try_get_matches()?;
         cli = Cli::from_arg_matches(&matches)?;
     }
@@ -371,11 +349,22 @@ fn run() -> Result<ExitCode> {
 
 /// The command line for people, with what is of no use to a command out of its help.
 fn described() -> clap::Command {
-    let mut command = Cli::command();
-    for (name, groups) in CONFIGURED.into_iter().filter(|(_, groups)| !groups.is_empty()) {
-        command = command.mut_subcommand(name, |command| with_short_help(command, groups));
-    }
-    command
+    Cli::command().mut_subcommands(|command| match settings_shown(command.get_name()) {
+        Some(groups) if settings::are_taken_by(&command) => with_short_help(command, groups),
+        _ => command,
+    })
+}
+
+/// The groups of settings that the help of a command shows; `None` for all of them.
+fn settings_shown(name: &str) -> Option<&'static [&'static str]> {
+    Some(match name {
+        "serve" | "config" => return None,
+        "seal" => &["Store", "Pings and ticks"],
+        "prune" => &["Store", "Catalogue", "Pings and ticks", "Executions"],
+        "backup" | "backups" | "restore" => &["Store", "Backups"],
+        "doctor" => &["Store", "Network", "Backups"],
+        _ => &["Store"],
+    })
 }
 
 fn with_short_help(command: clap::Command, groups: &[&str]) -> clap::Command {
@@ -406,14 +395,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_that_takes_settings_gets_them_from_the_file_and_shows_those_that_matter_to_it() {
+    fn a_command_that_takes_settings_shows_those_that_matter_to_it() {
         for command in described().get_subcommands() {
             let name = command.get_name();
-            let takes_settings = command.get_arguments().any(|arg| arg.get_id() == "use_db");
-            assert_eq!(takes_settings, CONFIGURED.iter().any(|(known, _)| *known == name), "{name}");
+            let takes_settings = !["top", "migrate", "mirror", "help"].contains(&name);
             let shows = |id| command.get_arguments().any(|arg| arg.get_id() == id && !arg.is_hide_set());
-            assert_eq!(shows("max_services"), ["serve", "config", "prune"].contains(&name), "{name}");
             assert_eq!(shows("data_dir"), takes_settings, "{name}");
+            assert_eq!(shows("max_services"), ["serve", "config", "prune"].contains(&name), "{name}");
         }
     }
 }

@@ -50,16 +50,17 @@ pub(crate) struct Resolved {
     pub(crate) source: String,
 }
 
-/// The command line of `command` with the values of the settings file as defaults of the subcommands in `names`; `None` where
-/// there are no values.
+/// Whether a command takes the settings.
+pub(crate) fn are_taken_by(command: &Command) -> bool {
+    command.get_arguments().any(|arg| arg.get_id() == "use_db")
+}
+
+/// The command line of `command` with the values of the settings file as defaults of the subcommands that take settings; `None`
+/// where there are no values.
 ///
 /// # Errors
 /// One sentence that names the file and the key.
-pub(crate) fn with_file<const N: usize>(
-    command: impl FnOnce() -> Command,
-    file: Option<&Path>,
-    names: [&str; N],
-) -> Result<Option<Command>> {
+pub(crate) fn with_file(command: impl FnOnce() -> Command, file: Option<&Path>) -> Result<Option<Command>> {
     let mut values = read_file(file)?;
     // Tables, and no setting that a flag could say.
     values.remove(commands::SECTION);
@@ -81,11 +82,13 @@ pub(crate) fn with_file<const N: usize>(
             toml::Value::Integer(_) | toml::Value::Boolean(_) | toml::Value::Float(_) => value.to_string(),
             _ => bail!("{shown}: `{key}` must be a text, a number or true/false"),
         };
-        for name in names {
-            command = command.mut_subcommand(name, |subcommand| {
+        command = command.mut_subcommands(|subcommand| {
+            if are_taken_by(&subcommand) {
                 subcommand.mut_arg(key.clone(), |arg| arg.default_value(value.clone()))
-            });
-        }
+            } else {
+                subcommand
+            }
+        });
     }
     Ok(Some(command))
 }
@@ -159,7 +162,7 @@ mod tests {
         let path = folder.path().join("settings.toml");
         std::fs::write(&path, file)?;
         let command = || Command::new("tallybook").subcommand(Settings::augment_args(Command::new("serve")));
-        let command = with_file(command, Some(&path), ["serve"])?.expect("the file has values");
+        let command = with_file(command, Some(&path))?.expect("the file has values");
         let matches = command.try_get_matches_from(["tallybook", "serve"].iter().chain(arguments))?;
         let matches = matches.subcommand().expect("serve").1;
         Ok((Settings::from_arg_matches(matches)?, resolve(matches, Some(&path))?))
